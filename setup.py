@@ -1,0 +1,37 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Packaging of verl_resrl."""
+
+from pathlib import Path
+
+from setuptools import find_namespace_packages, setup
+
+# what verl's trainer imports but verl's own requirements leave to its extra "verl-core", which would also pull in
+# packages for multi-modal models and GPUs
+TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
+QUICKSTART = ["matplotlib", "rich"]
+TEST = ["hypothesis", "mypy", "pytest", "ruff"]
+
+setup(
+    name="verl_resrl",
+    version="0.1.0",
+    description="ResRL (negative sample projection residual RL) for stock verl",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_namespace_packages(include=["verl_resrl", "verl_resrl.*", "hydra_plugins"]),
+    package_data={"verl_resrl.integration.config": ["*/*.yaml"]},
+    install_requires=["numpy", "torch>=2.6", "verl>=0.9.1,<0.10"],
+    extras_require={
+        "cpu": TRAINER + QUICKSTART,
+        "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],
+        "eval": QUICKSTART,
+        "test": TRAINER + QUICKSTART + TEST,
+    },
+    entry_points={"verl.plugins": ["verl_resrl = verl_resrl.integration.plugin"]},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,20 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Register the CPU engine and the rollout "hf" with verl. Imported when verl runs on platform "cpu"."""
+
+from verl.workers.rollout import base as rollout_base
+from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry
+
+from verl_resrl.cpu import engine
+
+
+def _load_replica() -> type[RolloutReplica]:
+    from verl_resrl.cpu.rollout import HFReplica
+
+    return HFReplica
+
+
+RolloutReplicaRegistry.register("hf", _load_replica)
+# verl keeps the trainer's side of a rollout in a plain table without a function to register in it
+rollout_base._ROLLOUT_REGISTRY[("hf", "async")] = "verl_resrl.cpu.rollout.HFRollout"
+engine.start_process_group()

@@ -1,0 +1,192 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rollout "hf": generation with a Hugging Face model in a Ray actor, batch by batch.
+
+HFServer    the actor: holds a copy of the model and samples for the requests that arrive together
+HFReplica   launches one server per replica and hands it to verl
+HFRollout   lives in the trainer's worker and sends it the new weights
+"""
+
+import asyncio
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import ray
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+from verl.utils.config import omega_conf_to_dataclass
+from verl.workers.rollout.base import BaseRollout
+from verl.workers.rollout.replica import RolloutReplica, TokenOutput
+
+from verl_resrl.cpu.generate import Completion, Request, generate
+
+QUIET_SECONDS = 0.05  # requests of a step come in a burst; it is over when none arrived for so long
+_PRECISION = {"fp32": "float32", "bf16": "bfloat16"}
+
+
+def _server_name(replica_rank: int) -> str:
+    return f"verl_resrl_hf_server_{replica_rank}"
+
+
+class HFServer:
+    """Samples completions for verl's agent loops.
+
+    A sample depends on (seed, step, prompt, how often the prompt was asked before in this step) and on nothing else,
+    so that a run repeats exactly although requests arrive in any order.
+    """
+
+    def __init__(self, config: Any, model_config: Any, replica_rank: int) -> None:
+        self._config = config
+        model_config = omega_conf_to_dataclass(model_config)
+        self._model = AutoModelForCausalLM.from_pretrained(
+            model_config.local_path,
+            dtype=getattr(torch, _PRECISION.get(config.dtype, config.dtype)),
+            attn_implementation="sdpa",
+            trust_remote_code=model_config.trust_remote_code,
+        ).eval()
+        tokenizer = model_config.tokenizer
+        eos = getattr(model_config.generation_config, "eos_token_id", None)
+        self._eos_ids = {*(eos if isinstance(eos, list) else [eos]), tokenizer.eos_token_id} - {None}
+        self._pad_id = tokenizer.pad_token_id or 0
+        self._global_steps: int | None = None
+        self._asked: Counter[tuple[int, ...]] = Counter()
+        self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
+        self._arrived = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+
+    async def get_address(self) -> str:
+        """Return a name for verl's load balancer."""
+        return f"{ray.util.get_node_ip_address()}:{os.getpid()}"
+
+    async def generate(
+        self, request_id: str, *, prompt_ids: list[int], sampling_params: dict[str, Any], **_: Any
+    ) -> TokenOutput:
+        """Sample one completion; see ``LLMServerClient.generate`` in verl."""
+        if self._loop is None:
+            self._loop = asyncio.create_task(self._serve())
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._request(prompt_ids, sampling_params), future))
+        self._arrived.set()
+        completion = await future
+        return TokenOutput(
+            token_ids=completion.token_ids,
+            log_probs=completion.log_probs if sampling_params.get("logprobs") else None,
+            stop_reason="completed",
+            extra_fields={"global_steps": self._global_steps},
+        )
+
+    def _request(self, prompt_ids: list[int], params: dict[str, Any]) -> Request:
+        prompt = tuple(int(token) for token in prompt_ids)
+        identity = (self._config.seed, self._global_steps, prompt, self._asked[prompt])
+        self._asked[prompt] += 1
+        return Request(
+            prompt_ids=prompt,
+            max_new_tokens=params.get("max_tokens") or params.get("max_new_tokens") or self._config.response_length,
+            temperature=params.get("temperature", 1.0),
+            top_k=params.get("top_k", -1),
+            top_p=params.get("top_p", 1.0),
+            seed=int.from_bytes(hashlib.sha256(repr(identity).encode()).digest()[:7], "big"),
+        )
+
+    async def _serve(self) -> None:
+        while True:
+            await self._arrived.wait()
+            limit = self._config.max_num_seqs
+            arrived = 0
+            while arrived < len(self._waiting) < limit:
+                arrived = len(self._waiting)
+                await asyncio.sleep(QUIET_SECONDS)
+            # in a fixed order: rounding in a batched forward depends on the row
+            self._waiting.sort(key=lambda item: (item[0].prompt_ids, item[0].seed))
+            batch, self._waiting = self._waiting[:limit], self._waiting[limit:]
+            if not self._waiting:
+                self._arrived.clear()
+            await self._answer(batch)
+
+    async def _answer(self, batch: list[tuple[Request, "asyncio.Future[Completion]"]]) -> None:
+        requests = [request for request, _ in batch]
+        try:
+            completions = await asyncio.to_thread(generate, self._model, requests, self._eos_ids, self._pad_id)
+        except Exception as error:
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        for (_, future), completion in zip(batch, completions, strict=True):
+            future.set_result(completion)
+
+    async def update_weights(self, weights: dict[str, Tensor], global_steps: int | None = None) -> None:
+        """Load the trainer's weights; completions from now on count as those of ``global_steps``.
+
+        Raises:
+            RuntimeError: names do not match those of the model.
+        """
+        missing, unexpected = self._model.load_state_dict(weights, strict=False)
+        tied = set(getattr(self._model, "_tied_weights_keys", None) or ())
+        if unexpected or set(missing) - tied:
+            raise RuntimeError(f"weights do not fit the rollout's model: missing {missing}, unexpected {unexpected}")
+        self._global_steps = global_steps
+        self._asked.clear()
+
+    async def nothing(self, *args: Any, **kwargs: Any) -> None:
+        """Weights and cache stay where they are: there is nothing to free, to wake or to abort."""
+
+    wake_up = sleep = abort_all_requests = resume_generation = clear_kv_cache = nothing
+    release_kv_cache = resume_kv_cache = start_profile = stop_profile = nothing
+
+
+class HFReplica(RolloutReplica):
+    """One server of the rollout."""
+
+    async def launch_servers(self) -> None:
+        """Start the server and tell verl how to reach it."""
+        actor_class: Any = ray.remote(HFServer)
+        options = {"name": _server_name(self.replica_rank), "max_concurrency": self.max_concurrency, "num_cpus": 0}
+        server = actor_class.options(**options).remote(self.config, self.model_config, self.replica_rank)
+        self.servers = [server]
+        self._server_handle = server
+        self._server_address = await server.get_address.remote()
+
+
+class HFRollout(BaseRollout):
+    """The trainer's side: streams the engine's weights to the server of its replica."""
+
+    def __init__(self, config: Any, model_config: Any, device_mesh: Any, **_: Any) -> None:
+        super().__init__(config, model_config, device_mesh)
+        size = (
+            self.config.tensor_model_parallel_size
+            * self.config.data_parallel_size
+            * self.config.pipeline_model_parallel_size
+        )
+        self._replica_rank, rank_in_replica = divmod(int(os.environ["RANK"]), size)
+        self._sends = rank_in_replica == 0
+        self._server: Any = None
+
+    async def resume(self, tags: list[str]) -> None:
+        """Nothing was released."""
+
+    async def release(self) -> None:
+        """Weights stay in memory."""
+
+    @torch.no_grad()
+    async def update_weights(
+        self,
+        weights: Iterable[tuple[str, Tensor]],
+        wire_format: str = "named_tensors",
+        global_steps: int | None = None,
+        **_: Any,
+    ) -> None:
+        """Send all weights to the server; every rank walks through them because that gathers their shards.
+
+        Raises:
+            NotImplementedError: verl asks for another format than full named tensors.
+        """
+        if wire_format != "named_tensors":
+            raise NotImplementedError(f"rollout hf takes full named tensors, not {wire_format!r}")
+        tensors = {name: tensor.detach().cpu().clone() for name, tensor in weights}
+        if self._sends:
+            self._server = self._server or ray.get_actor(_server_name(self._replica_rank))
+            await self._server.update_weights.remote(tensors, global_steps=global_steps)

@@ -1,0 +1,31 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Replay buffer for small, repeatable runs: polls quickly and hands out batches in a fixed order."""
+
+from typing import Any
+
+import transfer_queue as tq
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+
+class OrderedReplayBuffer(ReplayBuffer):
+    """verl's replay buffer for steps of a second.
+
+    verl's order is that in which responses happened to finish; the order of a batch decides its mini-batches.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs, poll_interval=0.02)
+
+    def sample(self, *args: Any, **kwargs: Any) -> Any:
+        """Sample as verl does and order the batch by prompt and number of the response."""
+        batch, metrics = super().sample(*args, **kwargs)
+        prompts = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["prompts"])
+        tokens = [tuple(row.tolist()) for row in prompts["prompts"].unbind()]
+
+        def place(row: int) -> tuple[Any, ...]:
+            _, session, output = batch.keys[row].rsplit("_", 2)
+            return tokens[row], int(session), int(output)
+
+        batch.reorder(sorted(range(len(batch.keys)), key=place))
+        return batch, metrics

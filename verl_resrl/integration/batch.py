@@ -1,0 +1,115 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""One batch of verl -> who is positive, which group a sequence is in, which tokens matter; and weights back."""
+
+from dataclasses import dataclass
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from verl_resrl.advantage import is_positive
+from verl_resrl.config import ResRLConfig
+from verl_resrl.sampling import hash64
+from verl_resrl.weights import active_groups
+
+PADDING_UID_PREFIX = "pad"  # of the rows that verl appends to make a batch divisible
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What ResRL needs to know of a batch before its forward pass; all on the CPU.
+
+    Attributes:
+        group_ids: (num_sequences,) int64 prompt group of each sequence.
+        padding: (num_sequences,) bool, rows that verl appended.
+        positive: (num_sequences,) bool.
+        wanted: (num_response_tokens,) bool over all sequences one after the other: tokens that the model generated
+            and whose group is active.
+        active: (num_groups,) bool.
+        prompt_lengths: (num_sequences,) int64.
+        response_lengths: (num_sequences,) int64.
+        sequence_keys: (num_sequences,) int64, identity of each sequence: a hash of its tokens and rollout number.
+    """
+
+    group_ids: Tensor
+    padding: Tensor
+    positive: Tensor
+    wanted: Tensor
+    active: Tensor
+    prompt_lengths: Tensor
+    response_lengths: Tensor
+    sequence_keys: Tensor
+
+
+def read_batch(data: TensorDict, config: ResRLConfig) -> Batch:
+    """Read a batch as verl's ``compute_log_prob`` pass hands it to a worker.
+
+    Args:
+        data: has the fields uid, prompts, responses, response_mask, rm_scores and input_ids (jagged).
+        config: settings.
+
+    Returns:
+        Batch.
+
+    Raises:
+        ValueError: a reward is not finite.
+    """
+    uids = list(data["uid"])
+    numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uids))}
+    group_ids = torch.tensor([numbers[uid] for uid in uids])
+    scores = torch.stack([row.sum() for row in data["rm_scores"].unbind()]).float().cpu()
+    positive = is_positive(scores, config.positive_threshold)
+    prompt_lengths = data["prompts"].offsets().diff().cpu()
+    response_lengths = data["response_mask"].offsets().diff().cpu()
+
+    sequence = torch.repeat_interleave(torch.arange(len(uids)), response_lengths)
+    generated = data["response_mask"].values().bool().cpu()
+    group = group_ids[sequence]
+    active = active_groups(group[generated], positive[sequence[generated]], len(numbers), config)
+    return Batch(
+        group_ids=group_ids,
+        padding=torch.tensor([str(uid).startswith(PADDING_UID_PREFIX) for uid in uids]),
+        positive=positive,
+        wanted=generated & active[group],
+        active=active,
+        prompt_lengths=prompt_lengths,
+        response_lengths=response_lengths,
+        sequence_keys=_sequence_keys(data),
+    )
+
+
+def _sequence_keys(data: TensorDict) -> Tensor:
+    """Hash each sequence's tokens and rollout number: the same on any rank, in any order, in any repetition."""
+    lengths = data["input_ids"].offsets().diff().cpu()
+    tokens = data["input_ids"].values().long().cpu()
+    sequence, position = _sequence_and_position(lengths)
+    token_keys = hash64(tokens, position)
+    keys = torch.zeros(len(lengths), dtype=torch.int64).index_add_(0, sequence, token_keys)
+    if "session_id" in data:  # tells equal responses to one prompt apart
+        keys = hash64(keys, torch.tensor([int(number) for number in data["session_id"]]))
+    return keys
+
+
+def _sequence_and_position(lengths: Tensor) -> tuple[Tensor, Tensor]:
+    sequence = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+    first = lengths.cumsum(0) - lengths
+    return sequence, torch.arange(len(sequence)) - first[sequence]
+
+
+def per_response_token(values: Tensor, batch: Batch, fill: float) -> Tensor:
+    """Put values of the wanted tokens back among all response tokens.
+
+    Args:
+        values: (num_wanted,) float32.
+        batch: of the tokens.
+        fill: value of the other tokens.
+
+    Returns:
+        Jagged (num_sequences, response length) float32 on the CPU.
+    """
+    everything = torch.full((len(batch.wanted),), fill, dtype=torch.float32)
+    everything[batch.wanted] = values.cpu()
+    rows = everything.split(batch.response_lengths.tolist())
+    # verl pads jagged tensors by their rows; one made from values and offsets would pad to the wrong length
+    return torch.nested.as_nested_tensor(list(rows), layout=torch.jagged)

@@ -1,0 +1,71 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Advantage estimators of ResRL and its baselines under the names that verl's configuration uses.
+
+verl calls an estimator with the token-level rewards, the response mask, the ``algorithm`` configuration and
+``index`` = the uid of each row's prompt. Our settings are in ``algorithm.resrl``, a reference to the top-level
+``resrl`` node of the configuration.
+"""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, register_adv_est
+
+from verl_resrl.advantage import is_positive, nsr_advantage, psr_advantage, resrl_advantage, w_reinforce_advantage
+from verl_resrl.config import ResRLConfig
+
+
+def _settings(config: Any) -> ResRLConfig:
+    return ResRLConfig(**(config.get("resrl") or {}))
+
+
+def _positive(token_level_rewards: Tensor, config: Any) -> Tensor:
+    if config.get("use_kl_in_reward"):
+        raise ValueError(
+            "ResRL: algorithm.use_kl_in_reward=True would hide which responses are correct; set it to False "
+            "and use actor_rollout_ref.actor.use_kl_loss=True for a KL penalty"
+        )
+    return is_positive(token_level_rewards.sum(-1), _settings(config).positive_threshold)
+
+
+def _on_every_token(advantage: Tensor, response_mask: Tensor) -> tuple[Tensor, Tensor]:
+    """(n,) -> advantages and returns, both (n, response_length)."""
+    advantages = advantage[:, None] * response_mask
+    return advantages, advantages
+
+
+@register_adv_est("resrl")
+def resrl(
+    token_level_rewards: Tensor, response_mask: Tensor, index: np.ndarray, config: Any, **_: Any
+) -> tuple[Tensor, Tensor]:
+    """GRPO's outcome advantage, times lambda_pos for positive sequences (arXiv 2605.00380)."""
+    positive = _positive(token_level_rewards, config)
+    advantages, _returns = compute_grpo_outcome_advantage(
+        token_level_rewards=token_level_rewards,
+        response_mask=response_mask,
+        index=index,
+        norm_adv_by_std_in_grpo=config.get("norm_adv_by_std_in_grpo", True),
+    )
+    advantages = resrl_advantage(advantages, positive, _settings(config).lambda_pos)
+    return advantages, advantages
+
+
+@register_adv_est("psr")
+def psr(token_level_rewards: Tensor, response_mask: Tensor, config: Any, **_: Any) -> tuple[Tensor, Tensor]:
+    """Reward r in {0, 1} as the advantage (arXiv 2506.01347)."""
+    return _on_every_token(psr_advantage(_positive(token_level_rewards, config)), response_mask)
+
+
+@register_adv_est("nsr")
+def nsr(token_level_rewards: Tensor, response_mask: Tensor, config: Any, **_: Any) -> tuple[Tensor, Tensor]:
+    """Reward r - 1 with r in {0, 1} as the advantage (arXiv 2506.01347)."""
+    return _on_every_token(nsr_advantage(_positive(token_level_rewards, config)), response_mask)
+
+
+@register_adv_est("w_reinforce")
+def w_reinforce(token_level_rewards: Tensor, response_mask: Tensor, config: Any, **_: Any) -> tuple[Tensor, Tensor]:
+    """lambda_pos for positive and -1 for negative sequences (arXiv 2506.01347)."""
+    advantage = w_reinforce_advantage(_positive(token_level_rewards, config), _settings(config).lambda_pos)
+    return _on_every_token(advantage, response_mask)

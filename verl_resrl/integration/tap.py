@@ -1,0 +1,134 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Hidden-state tap: the input of the last decoder layer, taken from the forward pass that verl makes anyway."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+# towers of other modalities may have as many layers as the language model
+_OTHER_TOWERS = ("visual", "vision", "audio", "image", "talker", "mtp")
+
+
+def find_last_decoder_layer(module: nn.Module, num_layers: int) -> nn.Module:
+    """Find the last decoder layer under whatever FSDP, PEFT or multi-modal wrappers there are.
+
+    Args:
+        module: the (wrapped) causal language model.
+        num_layers: number of decoder layers that its configuration states.
+
+    Returns:
+        The last element of the one ``ModuleList`` of ``num_layers`` layers outside other towers.
+
+    Raises:
+        ValueError: there is no such list, or more than one.
+    """
+    candidates = {
+        name: child
+        for name, child in module.named_modules()
+        if isinstance(child, nn.ModuleList)
+        and len(child) == num_layers
+        and not any(tower in part for part in name.split(".") for tower in _OTHER_TOWERS)
+    }
+    # a list inside a layer (experts, say) may have the same length: the decoder's is the outermost
+    outermost = [
+        name for name in candidates if not any(name.startswith(other + ".") for other in candidates if other != name)
+    ]
+    if len(outermost) != 1:
+        found = ", ".join(outermost) or "none"
+        raise ValueError(
+            f"ResRL: cannot tell which modules of {type(module).__name__} are its {num_layers} decoder layers "
+            f"(ModuleLists of that length: {found}); this architecture is not supported yet, "
+            "please open an issue with its config.json"
+        )
+    return candidates[outermost[0]][-1]
+
+
+class HiddenStateTap:
+    """Takes the input of one layer while recording, and costs nothing otherwise.
+
+    Args:
+        layer: the layer whose input is wanted.
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        self._recording = False
+        self._captured: Tensor | None = None
+        layer.register_forward_pre_hook(self._capture, with_kwargs=True)
+
+    def _capture(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._recording:
+            self._captured = args[0] if args else kwargs["hidden_states"]
+
+    def start(self) -> None:
+        """Record from the next forward on."""
+        self._recording = True
+
+    def stop(self) -> None:
+        """Stop recording and let go of what was captured."""
+        self._recording, self._captured = False, None
+
+    def take(self) -> Tensor:
+        """Return the input of the layer in the last forward, (1, tokens, d) or (batch, length, d), and forget it.
+
+        Raises:
+            RuntimeError: the layer did not run since the last call.
+        """
+        if self._captured is None:
+            raise RuntimeError("ResRL: the forward pass did not go through the tapped decoder layer")
+        captured, self._captured = self._captured, None
+        return captured.detach()
+
+
+class ResponseStates:
+    """Hidden states of selected response tokens of a batch, gathered micro-batch by micro-batch.
+
+    Every state is copied once, from where the forward pass left it into its place in one buffer. Tokens are
+    numbered sequence after sequence in the order of the batch, whatever the order of the micro-batches.
+
+    Args:
+        prompt_lengths: (num_sequences,) int64.
+        response_mask: (num_response_tokens,) bool over all sequences one after the other: tokens wanted.
+        response_lengths: (num_sequences,) int64.
+    """
+
+    def __init__(self, prompt_lengths: Tensor, response_mask: Tensor, response_lengths: Tensor) -> None:
+        sequence = torch.repeat_interleave(torch.arange(len(response_lengths)), response_lengths)
+        first = response_lengths.cumsum(0) - response_lengths
+        position = torch.arange(len(sequence)) - first[sequence]
+        self.sequence_ids = sequence[response_mask]  # (num_tokens,) int64
+        self.positions = position[response_mask]  # (num_tokens,) int64, place of the token in its response
+        self._count = torch.bincount(self.sequence_ids, minlength=len(response_lengths))
+        self._first = self._count.cumsum(0) - self._count
+        # logits at one position before the token predict it
+        self._source = prompt_lengths[self.sequence_ids] + self.positions - 1
+        self._buffer: Tensor | None = None
+        self._missing = len(self.sequence_ids)
+
+    def store(self, hidden: Tensor, sequences: Tensor, starts: Tensor) -> None:
+        """Copy what is wanted of one micro-batch.
+
+        Args:
+            hidden: (n, d) hidden states of all positions of the micro-batch.
+            sequences: (m,) int64 on the CPU, sequences of the micro-batch, numbered as in the whole batch.
+            starts: (m,) int64 on the CPU, row of ``hidden`` at which each of them begins.
+        """
+        if self._buffer is None:
+            self._buffer = hidden.new_empty(len(self.sequence_ids), hidden.shape[1])
+        count = self._count[sequences]
+        within = torch.arange(int(count.sum())) - (count.cumsum(0) - count).repeat_interleave(count)
+        target = self._first[sequences].repeat_interleave(count) + within
+        source = starts.repeat_interleave(count) + self._source[target]
+        self._buffer[target.to(hidden.device)] = hidden[source.to(hidden.device)]
+        self._missing -= len(target)
+
+    def hidden(self) -> Tensor:
+        """Return the (num_tokens, d) hidden states, in the dtype of the forward pass.
+
+        Raises:
+            RuntimeError: some sequences have not been stored.
+        """
+        if self._missing or self._buffer is None:
+            raise RuntimeError(f"ResRL: the hidden states of {self._missing} response tokens were not captured")
+        return self._buffer
