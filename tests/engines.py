@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 from tensordict import TensorDict
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from verl.trainer.config import CheckpointConfig
 from verl.utils import tensordict_utils as tu
@@ -51,8 +51,12 @@ def save_model(architecture: str, folder: Path, **options: Any) -> Path:
         for parameter in model.parameters():  # random enough that every position has a state of its own
             parameter.add_(0.2 * torch.randn_like(parameter))
     model.save_pretrained(folder)
-    words = Tokenizer(models.WordLevel({f"t{i}": i for i in range(VOCABULARY)}, unk_token="t2"))
-    PreTrainedTokenizerFast(tokenizer_object=words, pad_token="t0", eos_token="t1").save_pretrained(folder)
+    words = ["<pad>", "<|im_end|>", *(f"t{i}" for i in range(2, VOCABULARY))]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="t2"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<|im_end|>")
+    fast.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    fast.save_pretrained(folder)
     return folder
 
 
@@ -117,8 +121,10 @@ def make_batch(lengths: list[tuple[str, int, int, float]], seed: int = 0) -> Ten
     rows["response_mask"] = [torch.ones_like(row) for row in rows["responses"]]
     rows["loss_mask"] = rows["response_mask"]
     tensors = {name: torch.nested.as_nested_tensor(values, layout=torch.jagged) for name, values in rows.items()}
-    lists = {"uid": [uid for uid, *_ in lengths], "session_id": list(range(len(lengths)))}
-    return tu.get_tensordict({**tensors, **lists}, non_tensor_dict={"temperature": 1.0, "calculate_entropy": True})
+    return tu.get_tensordict(
+        {**tensors, "uid": [uid for uid, *_ in lengths]},
+        non_tensor_dict={"temperature": 1.0, "calculate_entropy": True},
+    )
 
 
 def last_layer_inputs(folder: Path, data: TensorDict) -> list[torch.Tensor]:

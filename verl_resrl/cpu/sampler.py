@@ -18,14 +18,11 @@ class OrderedReplayBuffer(ReplayBuffer):
         super().__init__(**kwargs, poll_interval=0.02)
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
-        """Sample as verl does and order the batch by prompt and number of the response."""
+        """Sample as verl does and order the batch by prompt and response."""
         batch, metrics = super().sample(*args, **kwargs)
-        prompts = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["prompts"])
-        tokens = [tuple(row.tolist()) for row in prompts["prompts"].unbind()]
-
-        def place(row: int) -> tuple[Any, ...]:
-            _, session, output = batch.keys[row].rsplit("_", 2)
-            return tokens[row], int(session), int(output)
-
-        batch.reorder(sorted(range(len(batch.keys)), key=place))
+        texts = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["prompts", "responses"]
+        )
+        prompts, responses = ([row.tolist() for row in texts[name].unbind()] for name in ("prompts", "responses"))
+        batch.reorder(sorted(range(len(batch.keys)), key=lambda row: (prompts[row], responses[row])))
         return batch, metrics

@@ -29,7 +29,7 @@ class Batch:
         active: (num_groups,) bool.
         prompt_lengths: (num_sequences,) int64.
         response_lengths: (num_sequences,) int64.
-        sequence_keys: (num_sequences,) int64, identity of each sequence: a hash of its tokens and rollout number.
+        sequence_keys: (num_sequences,) int64, identity of each sequence: a hash of its tokens.
     """
 
     group_ids: Tensor
@@ -80,15 +80,17 @@ def read_batch(data: TensorDict, config: ResRLConfig) -> Batch:
 
 
 def _sequence_keys(data: TensorDict) -> Tensor:
-    """Hash each sequence's tokens and rollout number: the same on any rank, in any order, in any repetition."""
+    """Hash the tokens of each sequence: the same on any rank, in any order, in any repetition of the run.
+
+    Equal responses to one prompt share their keys, and it does not matter which of them is taken: their hidden states
+    are equal too. verl's own names of a row would not do: a uid is random, and which of a prompt's rollouts receives
+    which sample depends on the order in which requests arrive.
+    """
     lengths = data["input_ids"].offsets().diff().cpu()
     tokens = data["input_ids"].values().long().cpu()
     sequence, position = _sequence_and_position(lengths)
     token_keys = hash64(tokens, position)
-    keys = torch.zeros(len(lengths), dtype=torch.int64).index_add_(0, sequence, token_keys)
-    if "session_id" in data:  # tells equal responses to one prompt apart
-        keys = hash64(keys, torch.tensor([int(number) for number in data["session_id"]]))
-    return keys
+    return torch.zeros(len(lengths), dtype=torch.int64).index_add_(0, sequence, token_keys)
 
 
 def _sequence_and_position(lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,17 +10,24 @@ The file has no import from this package, so that verl can load it by path as it
 """
 
 import itertools
+import os
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 DATA_SOURCE = "countdown"
 OPERATIONS = "+-*"
 # longer than any response that could be right; parsing stays cheap whatever a model writes
 MAX_RESPONSE_CHARS = 1000
+# of the solver's steps, not the verifier's: two digits, so that a small model can learn the arithmetic
+LARGEST_RESULT = 99
 _NATURAL = "(0|[1-9][0-9]{0,8})"
 _STEP = re.compile(f"{_NATURAL}([+*-]){_NATURAL}={_NATURAL}")
 _GROUND_TRUTH = re.compile("([1-9]{2,6})>([0-9]{1,9})")
@@ -193,36 +200,44 @@ def compute_score(
     return {"score": float(right), "legal": float(last is not None)}
 
 
-def derivations(numbers: Sequence[int]) -> Iterator[tuple[Node, str]]:
-    """Enumerate every response to these numbers in which each step serves the last result.
+def derivations(numbers: Sequence[int], largest: int) -> Iterator[tuple[Node, str]]:
+    """Enumerate every response to these numbers in which each step serves the last result, once.
 
     Args:
         numbers: the given numbers.
+        largest: skip steps with a larger result.
 
     Yields:
-        The last result and the response. Repeated numbers repeat responses.
+        The last result, as ``replay`` would return it, and the response.
     """
-    yield from _derive([_given(n) for n in numbers], [])
+    yield from _derive([_given(n) for n in numbers], [], largest)
 
 
-def _derive(pool: list[Node], texts: list[str]) -> Iterator[tuple[Node, str]]:
-    for i, j in itertools.permutations(range(len(pool)), 2):
-        rest = [node for k, node in enumerate(pool) if k not in (i, j)]
-        a, b = pool[i], pool[j]
-        for operation in OPERATIONS:
-            if operation == "-" and a.value < b.value:
-                continue
-            result = _apply(a, operation, b)
-            written = [*texts, f"{a.value}{operation}{b.value}={result.value}"]
-            if result.steps == len(written):
-                yield result, ",".join(written)
-            if rest:
-                yield from _derive([*rest, result], written)
+def _derive(pool: list[Node], texts: list[str], largest: int) -> Iterator[tuple[Node, str]]:
+    for a, others in _each_taken(pool):
+        for b, rest in _each_taken(others):
+            for operation in OPERATIONS:
+                result = _apply(a, operation, b)
+                if not 0 <= result.value <= largest:
+                    continue
+                written = [*texts, f"{a.value}{operation}{b.value}={result.value}"]
+                if result.steps == len(written):
+                    yield result, ",".join(written)
+                if rest:
+                    yield from _derive([*rest, result], written, largest)
+
+
+def _each_taken(pool: list[Node]) -> Iterator[tuple[Node, list[Node]]]:
+    """Take each value once; of several equal ones the latest, as the verifier does."""
+    values = [node.value for node in pool]
+    for index, node in enumerate(pool):
+        if node.value not in values[index + 1 :]:
+            yield node, pool[:index] + pool[index + 1 :]
 
 
 @cache
 def solutions_by_target(numbers: tuple[int, ...]) -> dict[int, dict[str, tuple[str, ...]]]:
-    """Solve all problems with these numbers.
+    """Solve all problems with these numbers, by steps whose results are at most ``LARGEST_RESULT``.
 
     Args:
         numbers: the given numbers.
@@ -231,7 +246,7 @@ def solutions_by_target(numbers: tuple[int, ...]) -> dict[int, dict[str, tuple[s
         For each target that can be reached and is not itself given: canonical answer -> the responses that give it.
     """
     found: dict[int, dict[str, set[str]]] = {}
-    for node, text in derivations(numbers):
+    for node, text in derivations(numbers, LARGEST_RESULT):
         if node.value not in numbers:
             found.setdefault(node.value, {}).setdefault(node.expression, set()).add(text)
     return {
@@ -258,7 +273,12 @@ def sample_solution(problem: Problem, rng: random.Random) -> Solution:
 
 
 def generate_problems(
-    train: int, test: int, seed: int, num_numbers: int = 4, min_answers: int = 3, targets: Iterable[int] = range(10, 100)
+    train: int,
+    test: int,
+    seed: int,
+    num_numbers: int = 4,
+    min_answers: int = 3,
+    targets: Iterable[int] = range(10, 100),
 ) -> tuple[list[Problem], list[Problem]]:
     """Draw training and held-out problems with several right answers each.
 
@@ -293,18 +313,24 @@ def generate_problems(
     return shown[test:], shown[:test]
 
 
-def verl_row(problem: Problem, index: int, split: str) -> dict:
-    """One row of verl's data format.
+def write_parquet(problems: Sequence[Problem], split: str, path: Path) -> None:
+    """Write problems in verl's data format; the file appears whole or not at all.
 
     Args:
-        problem: the puzzle.
-        index: row number.
+        problems: one row each.
         split: "train" or "test".
+        path: the file.
     """
-    return {
-        "data_source": DATA_SOURCE,
-        "prompt": [{"role": "user", "content": problem.prompt}],
-        "ability": "arithmetic",
-        "reward_model": {"style": "rule", "ground_truth": problem.ground_truth},
-        "extra_info": {"index": index, "split": split},
-    }
+    rows = [
+        {
+            "data_source": DATA_SOURCE,
+            "prompt": [{"role": "user", "content": problem.prompt}],
+            "ability": "arithmetic",
+            "reward_model": {"style": "rule", "ground_truth": problem.ground_truth},
+            "extra_info": {"index": index, "split": split},
+        }
+        for index, problem in enumerate(problems)
+    ]
+    unfinished = path.with_name(path.name + ".tmp")
+    pq.write_table(pa.Table.from_pylist(rows), unfinished)
+    os.replace(unfinished, path)
