@@ -1,0 +1,93 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes that do not outlive the quickstart, and one quickstart per folder."""
+
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from settings import QuickstartError
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+SECONDS_TO_STOP = 10.0
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process; the lock goes with the process, however it ends.
+
+    Args:
+        folder: created if missing.
+
+    Raises:
+        QuickstartError: another process holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise QuickstartError(f"OUT: cannot write to {folder} ({error.strerror})") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise QuickstartError(f"OUT: another quickstart is running in {folder}; wait or set another OUT") from None
+        yield
+
+
+@contextmanager
+def child(command: Sequence[str], environment: Mapping[str, str], cwd: Path, log: Path) -> Iterator[subprocess.Popen]:
+    """Run a program whose output goes to a log, and end it with its children when the body ends.
+
+    Args:
+        command: program and arguments.
+        environment: its whole environment.
+        cwd: its working directory.
+        log: file to append to.
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches us alone; we then stop the child in our own way
+            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
+        )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def _die_with_parent() -> Callable[[], None]:
+    """Ask the kernel to kill the child when we are gone, even by kill -9."""
+    parent = os.getpid()
+    libc = ctypes.CDLL(None)  # loaded before the fork: the child may not allocate much
+
+    def before_exec() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    return before_exec
+
+
+def _stop(process: subprocess.Popen) -> None:
+    if process.poll() is not None:
+        return
+    for how in (signal.SIGINT, signal.SIGKILL):
+        os.killpg(process.pid, how)
+        try:
+            process.wait(SECONDS_TO_STOP)
+            return
+        except subprocess.TimeoutExpired:
+            continue

@@ -1,0 +1,202 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The whole run: data, warm start, evaluation of the start, then each method's training and evaluation, and a report.
+
+Each phase leaves its result under a name that carries a fingerprint of all settings and sources it depends on. A
+phase whose result is there is skipped, so that the same command continues after a stop and other settings never mix.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from inputs import check_inputs
+from process import only_one
+from progress import Phases
+from rich.console import Console
+from settings import COUNTDOWN, ROOT, QuickstartError, Settings, fingerprint, help_text, source_fingerprint
+
+HERE = Path(__file__).resolve().parent
+TRAIN_PROBLEMS, HELD_OUT_PROBLEMS = 4096, 512
+
+
+class Quickstart:
+    """One run with its folders.
+
+    Args:
+        settings: validated knobs.
+        gpu: whether to train on a GPU.
+        console: where to print.
+    """
+
+    def __init__(self, settings: Settings, gpu: bool, console: Console) -> None:
+        self.settings, self.gpu, self.console = settings, gpu, console
+        own = (not settings.train_files) + (settings.model is None)
+        self.phases = Phases(own + 1 + 2 * len(settings.methods), console)
+        self.data_id = _data_id(settings)
+        warm_start = {"data": self.data_id, "seed": settings.seed, "code": _code("warm_start.py")}
+        self.start_id = fingerprint(model=settings.model or warm_start)
+
+    def run(self) -> None:
+        """Do what has not been done yet, then report."""
+        from report import write_report
+        from training import REWARD, read_metrics
+
+        train, val = self._data()
+        start_folder = self.settings.out / f"start-{self.start_id}"
+        start = self._start(train, start_folder)
+        evaluations = {"start": self._evaluation("start", start, val, start_folder, 0)}
+        rewards = {}
+        for method in self.settings.methods:
+            folder, model = self._training(method, start, train, val)
+            evaluations[method] = self._evaluation(method, model, val, folder, self.settings.steps)
+            rewards[method] = {step: metrics[REWARD] for step, metrics in read_metrics(folder).items()}
+        write_report(self.settings.out, _as_json(asdict(self.settings)), evaluations, rewards, self.console)
+
+    def _data(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """Files of training and held-out problems."""
+        if self.settings.train_files:
+            return self.settings.train_files, self.settings.val_files
+        from verl_resrl.tasks.countdown import generate_problems, write_parquet
+
+        folder = self.settings.out / f"data-{self.data_id}"
+        train, test = folder / "train.parquet", folder / "test.parquet"
+        if test.exists():
+            self.phases.cached("puzzles", str(folder))
+        else:
+            with self.phases.phase("puzzles"):
+                folder.mkdir(exist_ok=True)
+                problems, held_out = generate_problems(TRAIN_PROBLEMS, HELD_OUT_PROBLEMS, self.settings.seed)
+                write_parquet(problems, "train", train)
+                write_parquet(held_out, "test", test)
+        return (train,), (test,)
+
+    def _start(self, train: tuple[Path, ...], folder: Path) -> str:
+        """The model to start from, which the warm start makes unless the user brings one."""
+        folder.mkdir(exist_ok=True)
+        if self.settings.model is not None:
+            return self.settings.model
+        model = folder / "model"
+        if model.exists():
+            self.phases.cached("warm start", str(model))
+        else:
+            from warm_start import warm_start
+
+            with self.phases.phase("warm start") as phase:
+                warm_start(train[0], model, self.settings.seed, phase.update)
+        return str(model)
+
+    def _training(
+        self, method: str, start: str, train_files: tuple[Path, ...], val_files: tuple[Path, ...]
+    ) -> tuple[Path, str]:
+        """Train one method, or what is left of it; its folder and its model."""
+        from training import finished_step, train, trained_model, verl_command
+
+        settings = self.settings
+        folder = settings.out / f"{method}-{self._training_id(method)}"
+        done = finished_step(folder)
+        if done > settings.steps:
+            raise QuickstartError(
+                f"STEPS={settings.steps}: {folder} already holds {done} steps; set STEPS={done} or another OUT"
+            )
+        if done == settings.steps:
+            self.phases.cached(f"training {method}", f"{done} steps")
+        else:
+            folder.mkdir(exist_ok=True)
+            self.console.print(f"verl's log of {method}: {folder / 'verl.log'}", highlight=False, soft_wrap=True)
+            command = verl_command(method, settings, start, train_files, val_files, folder, self.gpu)
+            with self.phases.phase(f"training {method}") as phase:
+                train(command, folder, settings.steps, phase)
+        return folder, str(trained_model(folder))
+
+    def _training_id(self, method: str) -> str:
+        s = self.settings
+        package = sorted([*(ROOT / "verl_resrl").rglob("*.py"), *(ROOT / "verl_resrl").rglob("*.yaml")])
+        return fingerprint(
+            start=self.start_id,
+            data=self.data_id,
+            numbers=[s.seed, s.prompts, s.rollouts, s.mini_batch, s.lr, s.max_prompt, s.max_response],
+            rank=s.rank if method == "resrl" else None,
+            reward=s.reward_file,
+            verl_args=s.verl_args,
+            gpu=self.gpu,
+            code=source_fingerprint(package),
+        )
+
+    def _evaluation(self, name: str, model: str, val: tuple[Path, ...], folder: Path, steps: int) -> dict:
+        """Evaluate one model on the held-out problems."""
+        s = self.settings
+        numbers = [s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response]
+        code = [HERE / "evaluate.py", ROOT / "verl_resrl/cpu/generate.py", COUNTDOWN]
+        identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, code=source_fingerprint(code))
+        file = folder / f"evaluation-{steps}-{identity}.json"
+        if file.exists():
+            result = json.loads(file.read_text(encoding="utf-8"))
+            self.phases.cached(f"evaluation {name}", f"Avg@16 {result['avg_at_16']:.3f}")
+            return result
+        from evaluate import evaluate
+        from report import write_json
+
+        with self.phases.phase(f"evaluation {name}") as phase:
+            result = evaluate(model, val, s, phase.update)
+            phase.note = f"Avg@16 {result['avg_at_16']:.3f}"
+        write_json(file, result)
+        return result
+
+
+def _data_id(settings: Settings) -> str:
+    """Name the data: the user's by path, size and time, ours by what makes it."""
+    files = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in (*settings.train_files, *settings.val_files)]
+    if files:
+        return fingerprint(files=files)
+    return fingerprint(
+        seed=settings.seed, sizes=[TRAIN_PROBLEMS, HELD_OUT_PROBLEMS], code=source_fingerprint([COUNTDOWN])
+    )
+
+
+def _code(name: str) -> str:
+    return source_fingerprint([HERE / name, COUNTDOWN])
+
+
+def _as_json(values: dict) -> dict:
+    return json.loads(json.dumps(values, default=str))
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run the quickstart; 0 if it finished, 1 on an error, 130 when stopped."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(help_text())
+        return 0
+    # threads that spin while they wait take the cores from whatever else runs: with it, steps of 0.1 s take 5 s.
+    # Read when torch is loaded, here and in verl's processes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console()
+    try:
+        settings = Settings.from_environment(os.environ)
+        check_inputs(settings)
+        with only_one(settings.out):
+            import torch
+            from transformers.utils import logging
+
+            logging.disable_progress_bar()
+            Quickstart(settings, torch.cuda.is_available(), console).run()
+    except QuickstartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command continues from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,215 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""One training through verl's own command: build it, follow its progress, continue it after a stop."""
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from process import child
+from progress import Phase
+from settings import QuickstartError, Settings
+
+TRACKER = "latest_checkpointed_iteration.txt"  # verl's note of its newest checkpoint
+REWARD = "critic/score/mean"  # verl's name of the mean reward of a step
+POLL_SECONDS = 0.5
+_COLOUR_OR_ACTOR = re.compile(r"\x1b\[[0-9;]*m|^\([^)]*pid=[^)]*\)\s*")
+_ERROR = re.compile(r"^(?:[\w.]*\.)?[A-Z]\w*(?:Error|Exception|Killed)\w*: .")
+
+
+def verl_command(
+    method: str, settings: Settings, model: str, train: Sequence[Path], val: Sequence[Path], folder: Path, gpu: bool
+) -> list[str]:
+    """Build the command that trains one method.
+
+    Args:
+        method: what follows ``+method=``.
+        settings: of the run.
+        model: where to start from.
+        train: training data.
+        val: held-out data, which verl wants to open even if it never validates.
+        folder: of the run; checkpoints go below it.
+        gpu: whether there is a GPU to use.
+    """
+    rollout, actor = "actor_rollout_ref.rollout", "actor_rollout_ref.actor"
+    command = [sys.executable, "-m", "verl.trainer.main_ppo", *([] if gpu else ["+device=cpu"]), f"+method={method}"]
+    command += [
+        f"data.train_files={_hydra_list(train)}",
+        f"data.val_files={_hydra_list(val)}",
+        f"data.train_batch_size={settings.prompts}",
+        f"data.max_prompt_length={settings.max_prompt}",
+        f"data.max_response_length={settings.max_response}",
+        "data.filter_overlong_prompts=True",
+        f"data.seed={settings.seed}",
+        f"actor_rollout_ref.model.path={_quoted(model)}",
+        f"{rollout}.n={settings.rollouts}",
+        f"{rollout}.seed={settings.seed}",
+        f"{actor}.ppo_mini_batch_size={settings.mini_batch}",
+        f"{actor}.optim.lr={settings.lr}",
+        f"{actor}.checkpoint.save_contents=[model,optimizer,extra,hf_model]",
+        f"trainer.total_training_steps={settings.steps}",
+        "trainer.total_epochs=1000000",
+        f"trainer.save_freq={settings.save_every}",
+        "trainer.max_actor_ckpt_to_keep=2",
+        f"trainer.default_local_dir={_quoted(folder / 'checkpoints')}",
+        "trainer.test_freq=-1",
+        "trainer.val_before_train=False",
+        "trainer.logger=[console,file]",
+        f"trainer.experiment_name={method}",
+        f"hydra.run.dir={_quoted(folder / 'hydra')}",
+    ]
+    if gpu:
+        command += [
+            "trainer.n_gpus_per_node=1",
+            f"{rollout}.name=vllm",
+            f"{rollout}.gpu_memory_utilization=0.4",
+            f"{rollout}.tensor_model_parallel_size=1",
+            f"{rollout}.log_prob_use_dynamic_bsz=True",
+            f"{actor}.use_dynamic_bsz=True",
+        ]
+    if method == "resrl":
+        command.append(f"resrl.rank={settings.rank}")
+    if settings.reward_file is not None:
+        command.append(f"reward.custom_reward_function.path={_quoted(settings.reward_file)}")
+        command.append("reward.custom_reward_function.name=compute_score")
+    return command + list(settings.verl_args)
+
+
+def finished_step(folder: Path) -> int:
+    """Tell the newest whole checkpoint of a run, 0 if there is none.
+
+    Args:
+        folder: of the run.
+    """
+    return max((step for step in _checkpoints(folder) if _is_whole(folder, step)), default=0)
+
+
+def trained_model(folder: Path) -> Path:
+    """Where the newest whole checkpoint's model is."""
+    return _checkpoint(folder, finished_step(folder)) / "actor" / "huggingface"
+
+
+def train(command: Sequence[str], folder: Path, steps: int, phase: Phase) -> None:
+    """Run verl until the last step, from the newest checkpoint on.
+
+    Args:
+        command: of ``verl_command``.
+        folder: of the run.
+        steps: the last step.
+        phase: shows the progress.
+
+    Raises:
+        QuickstartError: verl ended without a checkpoint of the last step.
+    """
+    (folder / "metrics").mkdir(parents=True, exist_ok=True)
+    _tidy(folder)
+    log = folder / "verl.log"
+    # verl truncates this file when it starts: each attempt has its own
+    metrics = folder / "metrics" / f"{len(list((folder / 'metrics').iterdir())):04}.jsonl"
+    environment = os.environ | {
+        "VERL_FILE_LOGGER_PATH": str(metrics),
+        "HYDRA_FULL_ERROR": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    seen = len(log.read_bytes()) if log.exists() else 0
+    with child(command, environment, folder, log) as process:
+        _follow(process, metrics, steps, phase)
+    if finished_step(folder) < steps:
+        raise QuickstartError(f"verl stopped early: {_last_error(log, seen)} (its log: {log})")
+
+
+def read_metrics(folder: Path) -> dict[int, dict[str, float]]:
+    """Read what verl logged, step by step; where a step ran twice, the later attempt counts.
+
+    Args:
+        folder: of the run.
+    """
+    steps: dict[int, dict[str, float]] = {}
+    for file in sorted((folder / "metrics").glob("*.jsonl")):
+        steps |= _entries(file)
+    return dict(sorted(steps.items()))
+
+
+def _follow(process: subprocess.Popen, metrics: Path, steps: int, phase: Phase) -> None:
+    while process.poll() is None:
+        entries = _entries(metrics)
+        if entries:
+            newest = max(entries)
+            phase.update(newest, steps, f"reward {entries[newest].get(REWARD, math.nan):.3f}")
+        else:
+            phase.waiting("verl starts, about a minute")
+        time.sleep(POLL_SECONDS)
+
+
+def _entries(metrics: Path) -> dict[int, dict[str, float]]:
+    """What one attempt has logged so far: metrics by step."""
+    steps = {}
+    for line in metrics.read_text(encoding="utf-8", errors="replace").splitlines() if metrics.exists() else ():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:  # a line that is being written, or the last one of a killed attempt
+            continue
+        steps[entry["step"]] = entry["data"]
+    return steps
+
+
+def _tidy(folder: Path) -> None:
+    """Leave only the newest whole checkpoint, and let verl's note point to it."""
+    newest = finished_step(folder)
+    for step in _checkpoints(folder):
+        if step != newest:
+            shutil.rmtree(_checkpoint(folder, step))
+    tracker = folder / "checkpoints" / TRACKER
+    if newest:
+        unfinished = tracker.with_suffix(".tmp")
+        unfinished.write_text(str(newest))
+        os.replace(unfinished, tracker)
+    else:
+        tracker.unlink(missing_ok=True)
+
+
+def _checkpoints(folder: Path) -> list[int]:
+    names = (path.name for path in (folder / "checkpoints").glob("global_step_*"))
+    return [int(name.rsplit("_", 1)[1]) for name in names]
+
+
+def _checkpoint(folder: Path, step: int) -> Path:
+    return folder / "checkpoints" / f"global_step_{step}"
+
+
+def _is_whole(folder: Path, step: int) -> bool:
+    """Verl notes a checkpoint after all of it is written; every older one had been whole before."""
+    steps = _checkpoints(folder)
+    try:
+        whole = step <= int((folder / "checkpoints" / TRACKER).read_text())
+    except (OSError, ValueError):  # no note, or killed while writing it
+        whole = step < max(steps)
+    return whole and (_checkpoint(folder, step) / "actor" / "huggingface" / "config.json").is_file()
+
+
+def _last_error(log: Path, start: int) -> str:
+    """The last line of a log's new part that looks like an exception, else its last line."""
+    with log.open("rb") as file:
+        file.seek(start)
+        text = file.read().decode(errors="replace")
+    lines = [_COLOUR_OR_ACTOR.sub("", _COLOUR_OR_ACTOR.sub("", line)).strip() for line in text.splitlines()]
+    lines = [line for line in lines if line]
+    errors = [line for line in lines if _ERROR.match(line)]
+    return (errors or lines or ["it wrote nothing"])[-1][:300]
+
+
+def _hydra_list(files: Sequence[Path]) -> str:
+    return "[" + ",".join(_quoted(file) for file in files) + "]"
+
+
+def _quoted(value: Path | str) -> str:
+    """Text as a value of Hydra's override grammar, whatever characters it has."""
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

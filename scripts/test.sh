@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+# From a fresh clone: install what the tests need and run all that this machine can; arguments go to pytest.
+#   bash scripts/test.sh                  everything; tests marked gpu are skipped where there is no GPU
+#   bash scripts/test.sh -m "not e2e"     without the runs of verl's trainer
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# shellcheck source=scripts/setup_env.sh
+source "$ROOT/scripts/setup_env.sh"
+
+if has_nvidia_gpu; then
+    setup_env gpu,test
+else
+    setup_env test
+fi
+cd "$ROOT"
+exec "$PYTHON" -m pytest "$@"

@@ -1,0 +1,24 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the tests repeat exactly, and skips what this machine cannot run."""
+
+import os
+
+os.environ["VERL_PLATFORM"] = "cpu"  # before verl is imported: it looks for an accelerator once
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30, database=None)
+settings.load_profile("repeatable")
+torch.set_num_threads(1)  # the tensors are tiny: more threads cost time
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked ``gpu`` where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU, and torch sees none"))
