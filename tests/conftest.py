@@ -4,7 +4,8 @@
 
 import os
 
-os.environ["VERL_PLATFORM"] = "cpu"  # before verl is imported: it looks for an accelerator once
+# read when NumPy is imported: the matrices are tiny, more threads cost time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import settings
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30, database=None)
 settings.load_profile("repeatable")
-torch.set_num_threads(1)  # the tensors are tiny: more threads cost time
+torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

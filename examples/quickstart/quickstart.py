@@ -21,7 +21,7 @@ from rich.console import Console
 from settings import COUNTDOWN, ROOT, QuickstartError, Settings, fingerprint, help_text, source_fingerprint
 
 HERE = Path(__file__).resolve().parent
-TRAIN_PROBLEMS, HELD_OUT_PROBLEMS = 4096, 512
+TRAIN_PROBLEMS, HELD_OUT_PROBLEMS = 1500, 512
 
 
 class Quickstart:

@@ -19,7 +19,7 @@ from verl_resrl.tasks.countdown import Problem, sample_solution
 
 STEPS = 1200
 BATCH = 32
-PEAK_LR = 3e-3
+PEAK_LR = 2.5e-3
 WARM_UP_STEPS = 30
 PAD, EOS, USER, ASSISTANT, UNKNOWN = "<pad>", "<eos>", "<user>", "<assistant>", "<unk>"
 CHARACTERS = "0123456789+-*=,>:"
@@ -49,7 +49,7 @@ def character_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def small_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalLM:
-    """Build a Qwen3 model of about one million parameters with random weights.
+    """Build a Qwen3 model of about 0.8 million parameters with random weights.
 
     Args:
         tokenizer: gives the size of the vocabulary and the special tokens.
@@ -60,7 +60,7 @@ def small_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausal
         vocab_size=len(tokenizer),
         hidden_size=128,
         intermediate_size=512,
-        num_hidden_layers=4,
+        num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=4,
         head_dim=32,

@@ -277,7 +277,7 @@ def generate_problems(
     test: int,
     seed: int,
     num_numbers: int = 4,
-    min_answers: int = 3,
+    min_answers: int = 5,
     targets: Iterable[int] = range(10, 100),
 ) -> tuple[list[Problem], list[Problem]]:
     """Draw training and held-out problems with several right answers each.

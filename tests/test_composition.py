@@ -1,0 +1,314 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""``+method=``, ``+device=``, ``+reward_manager=`` with verl's own entry point, and the plugin on, off and broken."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig, OmegaConf
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+from verl.utils.config import omega_conf_to_dataclass, validate_config
+from verl.workers.config import FSDPActorConfig, FSDPEngineConfig
+from verl.workers.engine import EngineRegistry
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+
+from verl_resrl import ResRLConfig
+
+METHODS = ("grpo", "resrl", "psr", "nsr", "w_reinforce")
+# without it, verl wants a size of the micro-batches, for which it has no default
+DYNAMIC = "actor_rollout_ref.actor.use_dynamic_bsz=True"
+SETTINGS = (
+    "rank",
+    "max_positive_tokens",
+    "min_positive_tokens",
+    "q_low",
+    "q_high",
+    "xi",
+    "lambda_pos",
+    "positive_threshold",
+)
+
+
+@cache
+def composed(*overrides: str) -> DictConfig:
+    """Compose as ``python -m verl.trainer.main_ppo`` does."""
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        return compose("ppo_trainer", overrides=list(overrides))
+
+
+def flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Leaves under their dotted names; references stay as they are written."""
+    if isinstance(config, DictConfig):
+        config = OmegaConf.to_container(config, resolve=False)
+    if isinstance(config, dict) and config:
+        leaves: dict[str, Any] = {}
+        for key, value in config.items():
+            leaves |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+        return leaves
+    return {prefix: config}
+
+
+def difference(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Leaves of ``other`` that ``base`` lacks or has otherwise; None for those that are gone."""
+    changed = {key: value for key, value in other.items() if key not in base or base[key] != value}
+    return changed | dict.fromkeys(set(base) - set(other))
+
+
+@pytest.fixture(scope="module")
+def grpo() -> dict[str, Any]:
+    return flat(composed("+method=grpo"))
+
+
+# what the switch from GRPO changes, and nothing else
+EXPECTED_DIFFERENCE: dict[str, dict[str, Any]] = {
+    "grpo": {},
+    "resrl": {
+        **{f"resrl.{name}": getattr(ResRLConfig(), name) for name in SETTINGS},
+        "algorithm.adv_estimator": "resrl",
+        "algorithm.resrl": "${resrl}",
+        "actor_rollout_ref.model.model_type": "resrl",
+        "actor_rollout_ref.actor.policy_loss.loss_mode": "resrl",
+        "actor_rollout_ref.actor.fsdp_config._target_": "verl_resrl.integration.engine.ResRLFSDPEngineConfig",
+        "actor_rollout_ref.actor.fsdp_config.resrl": "${resrl}",
+        "actor_rollout_ref.actor.fsdp_config.bypass_mode": "${algorithm.rollout_correction.bypass_mode}",
+    },
+    "psr": {"algorithm.adv_estimator": "psr", "algorithm.resrl": "${resrl}", "resrl.positive_threshold": 0.0},
+    "nsr": {"algorithm.adv_estimator": "nsr", "algorithm.resrl": "${resrl}", "resrl.positive_threshold": 0.0},
+    "w_reinforce": {
+        "algorithm.adv_estimator": "w_reinforce",
+        "algorithm.resrl": "${resrl}",
+        "resrl.lambda_pos": 0.1,
+        "resrl.positive_threshold": 0.0,
+    },
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_method_changes_what_it_should_and_nothing_else(method: str, grpo: dict[str, Any]) -> None:
+    assert difference(grpo, flat(composed(f"+method={method}"))) == EXPECTED_DIFFERENCE[method]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_method_changes_the_same_on_a_cpu(method: str) -> None:
+    base = flat(composed("+method=grpo", "+device=cpu"))
+    assert difference(base, flat(composed(f"+method={method}", "+device=cpu"))) == EXPECTED_DIFFERENCE[method]
+
+
+@pytest.mark.parametrize("overrides", [(), ("+device=cpu",)])
+def test_order_of_the_switches_does_not_matter(overrides: tuple[str, ...]) -> None:
+    switches = ("+method=resrl", "+reward_manager=length_scaled", *overrides)
+    assert composed(*switches) == composed(*reversed(switches))
+
+
+def test_length_scaled_reward_manager(grpo: dict[str, Any]) -> None:
+    config = composed("+method=grpo", "+reward_manager=length_scaled")
+    assert difference(grpo, flat(config)) == {
+        "reward.reward_manager.source": "importlib",
+        "reward.reward_manager.name": "LengthScaledRewardManager",
+        "reward.reward_manager.module.path": "pkg://verl_resrl.integration.reward_manager",
+        "reward.reward_kwargs.length_scale.start": 3500,
+        "reward.reward_kwargs.length_scale.end": 4096,
+        "reward.reward_kwargs.length_scale.floor": 0.7,
+    }
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("device", ["gpu", "cpu"])
+def test_actor_settings_instantiate(method: str, device: str) -> None:
+    overrides = ["+device=cpu"] if device == "cpu" else [DYNAMIC]
+    config = composed(f"+method={method}", "+reward_manager=length_scaled", *overrides)
+    actor = omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+    assert isinstance(actor, FSDPActorConfig)
+    assert actor.engine is actor.fsdp_config
+    assert actor.strategy == ("fsdp2" if device == "cpu" else "fsdp")
+    if method == "resrl":
+        from verl_resrl.integration.engine import ResRLFSDPEngineConfig
+
+        assert type(actor.fsdp_config) is ResRLFSDPEngineConfig
+        assert actor.fsdp_config.resrl == ResRLConfig()
+        assert actor.fsdp_config.bypass_mode is False
+    else:
+        assert type(actor.fsdp_config) is FSDPEngineConfig
+    # the reference policy is verl's in every method
+    assert type(omega_conf_to_dataclass(config.actor_rollout_ref.ref.fsdp_config)) is FSDPEngineConfig
+    validate_config(config, use_reference_policy=False, use_critic=False)
+    assert config.algorithm.adv_estimator in ADV_ESTIMATOR_REGISTRY
+
+
+def test_setting_reaches_every_place_that_reads_it() -> None:
+    config = composed("+method=resrl", "+device=cpu", "resrl.rank=7", "resrl.lambda_pos=0.3", "resrl.xi=0")
+    expected = ResRLConfig(rank=7, lambda_pos=0.3, xi=0)
+    assert omega_conf_to_dataclass(config.actor_rollout_ref.actor).fsdp_config.resrl == expected
+    assert ResRLConfig(**config.algorithm.resrl) == expected
+
+
+def message_at_start(*overrides: str) -> str:
+    """What verl's driver stops with before it starts Ray."""
+    config = composed("+method=resrl", *overrides)
+    with pytest.raises(Exception, match="ResRL") as error:
+        validate_config(config, use_reference_policy=False, use_critic=False)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu"])
+def test_bypass_mode_stops_at_start(device: str) -> None:
+    message = message_at_start(
+        "algorithm.rollout_correction.bypass_mode=True", "+device=cpu" if device == "cpu" else DYNAMIC
+    )
+    assert "set algorithm.rollout_correction.bypass_mode=False" in message
+    assert "old_log_prob pass" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("resrl.xi=2", "xi=2 must be a finite number in [0.0, 1.0]"),
+        ("resrl.rank=0", "rank=0 must be an integer in [1, infinity)"),
+        ("resrl.q_low=0.9", "q_low=0.9 must be in [0, q_high), and q_high is 0.8"),
+    ],
+)
+def test_bad_setting_stops_at_start(override: str, named: str) -> None:
+    assert f"ResRL: {named}" in message_at_start("+device=cpu", override)
+
+
+def test_bypass_mode_is_no_concern_of_other_methods() -> None:
+    config = composed("+method=w_reinforce", "+device=cpu", "algorithm.rollout_correction.bypass_mode=True")
+    assert isinstance(omega_conf_to_dataclass(config.actor_rollout_ref.actor), FSDPActorConfig)
+
+
+@pytest.mark.parametrize(
+    ("device", "backend"), [("cuda", "fsdp"), ("cuda", "fsdp2"), ("npu", "fsdp"), ("npu", "fsdp2"), ("cpu", "fsdp2")]
+)
+def test_engine_resolves_once_the_settings_are_made(device: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = composed("+method=resrl", DYNAMIC)
+    omega_conf_to_dataclass(config.actor_rollout_ref.actor)
+    monkeypatch.setenv("VERL_ENGINE_DEVICE", device)
+    engine = EngineRegistry.get_engine_cls(config.actor_rollout_ref.model.model_type, backend)
+    assert engine.__module__ == "verl_resrl.integration.engine"
+    assert issubclass(engine, FSDPEngineWithLMHead)
+    if device != "cpu":  # runs without ResRL get verl's own engine
+        assert EngineRegistry.get_engine_cls("language_model", backend) is FSDPEngineWithLMHead
+
+
+def test_entry_point_is_installed_once() -> None:
+    found = [point for point in entry_points(group="verl.plugins") if point.name == "verl_resrl"]
+    assert [point.value for point in found] == ["verl_resrl.integration.plugin"]
+
+
+# -- verl's own command line ---------------------------------------------------------------------------------------
+
+
+PROBE = """
+import json, sys
+import verl
+modules = sorted(name for name in sys.modules if name.split(".")[0] == "verl_resrl")
+from verl.trainer.ppo import core_algos
+from verl.workers.engine import EngineRegistry
+print(json.dumps({
+    "modules": modules,
+    "estimators": sorted(core_algos.ADV_ESTIMATOR_REGISTRY),
+    "losses": sorted(core_algos.POLICY_LOSS_REGISTRY),
+    "engines": sorted(EngineRegistry._engines),
+}))
+"""
+# Python runs it at start: here it makes the import of one of our modules fail
+SABOTAGE = "import sys\nsys.modules['verl_resrl.integration.estimators'] = None\n"
+
+
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("VERL_")}
+    return subprocess.run(
+        [sys.executable, *arguments], env=clean | environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future]]:
+    """Start every process that the tests below look at, two at a time."""
+    folder = tmp_path_factory.mktemp("sabotage")
+    (folder / "sitecustomize.py").write_text(SABOTAGE)
+    main = ("-m", "verl.trainer.main_ppo")
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield {
+            "grpo": pool.submit(python, *main, "+method=grpo", "--cfg", "job"),
+            "resrl": pool.submit(python, *main, "+method=resrl", "--cfg", "job"),
+            "plugin on": pool.submit(python, "-c", PROBE),
+            "plugin off": pool.submit(python, "-c", PROBE, VERL_USE_EXTERNAL_PLUGINS="none"),
+            "plugin broken": pool.submit(python, "-c", PROBE, PYTHONPATH=str(folder)),
+        }
+        pool.shutdown(cancel_futures=True)
+
+
+def output(process: Future) -> tuple[str, str]:
+    """Return stdout and stderr of a process that succeeded."""
+    result = process.result()
+    assert result.returncode == 0, result.stderr
+    return result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def command_line(processes: dict[str, Future]) -> dict[str, dict[str, Any]]:
+    """What ``--cfg job`` prints for GRPO and ResRL."""
+    return {method: flat(OmegaConf.create(output(processes[method])[0])) for method in ("grpo", "resrl")}
+
+
+def test_command_line_shows_that_method_is_the_only_difference(command_line: dict[str, dict[str, Any]]) -> None:
+    assert difference(command_line["grpo"], command_line["resrl"]) == EXPECTED_DIFFERENCE["resrl"]
+
+
+def test_command_line_composes_what_the_other_tests_compose(
+    command_line: dict[str, dict[str, Any]], grpo: dict[str, Any]
+) -> None:
+    assert command_line["grpo"] == grpo
+
+
+# -- the plugin in a fresh process ---------------------------------------------------------------------------------
+
+OURS = {"resrl", "psr", "nsr", "w_reinforce"}
+
+
+def probe(process: Future) -> tuple[dict[str, list[str]], str]:
+    """What a process knows after the import of verl, and its log."""
+    printed, log = output(process)
+    return json.loads(printed.splitlines()[-1]), log
+
+
+def test_import_of_verl_registers_everything_but_the_engine(processes: dict[str, Future]) -> None:
+    known, log = probe(processes["plugin on"])
+    assert set(known["estimators"]) >= OURS | {"grpo"}
+    assert "resrl" in known["losses"]
+    # heavy, and for ResRL runs only: the configuration causes its import
+    assert "verl_resrl.integration.engine" not in known["modules"]
+    assert "verl_resrl.cpu.backend" not in known["modules"]
+    assert "resrl" not in known["engines"]
+    assert "verl_resrl could not be loaded" not in log
+
+
+def test_disabled_plugin_leaves_no_trace(processes: dict[str, Future]) -> None:
+    known, log = probe(processes["plugin off"])
+    assert known["modules"] == []
+    assert not OURS & set(known["estimators"])
+    assert "grpo" in known["estimators"]
+    assert "resrl" not in known["losses"]
+    assert "resrl" not in known["engines"]
+    assert "verl_resrl" not in log
+
+
+def test_plugin_that_cannot_be_loaded_says_so_at_error_level(processes: dict[str, Future]) -> None:
+    known, log = probe(processes["plugin broken"])
+    assert not OURS & set(known["estimators"])
+    errors = [line for line in log.splitlines() if line.startswith("ERROR:")]
+    assert len(errors) == 1
+    assert "verl_resrl could not be loaded in process" in errors[0]
+    assert "NOT available" in errors[0]
+    assert "VERL_USE_EXTERNAL_PLUGINS=none" in errors[0]
+    assert "import of verl_resrl.integration.estimators halted" in log  # and why
