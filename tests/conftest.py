@@ -9,9 +9,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30, database=None)
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    max_examples=30,
+    database=None,
+    # the examples are small as they come: shrinking one takes minutes and says little more
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+)
 settings.load_profile("repeatable")
 torch.set_num_threads(1)
 
