@@ -19,6 +19,11 @@ else:
 class CPUEngineMixin(_FSDPEngine):
     """What verl's FSDP2 engine needs to run without an accelerator."""
 
+    def initialize(self) -> None:
+        """Build the model as verl does, to run on all cores."""
+        use_all_cores()
+        super().initialize()
+
     def _build_fsdp_module(self, module: Any) -> Any:
         # an engine that only runs forward (the reference policy) asks for pinned memory, which needs an accelerator
         config = self.engine_config
@@ -32,6 +37,16 @@ class CPUEngineMixin(_FSDPEngine):
 @EngineRegistry.register(model_type="language_model", backend="fsdp2", device="cpu")
 class CPUEngine(CPUEngineMixin, FSDPEngineWithLMHead):
     """verl's FSDP2 engine on a CPU."""
+
+
+def use_all_cores() -> None:
+    """Let this process compute on every core that it may use, unless torch.distributed shares them with others.
+
+    Training and generation take turns, so that each may have all of them.
+    """
+    ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(cores // ranks, 1))
 
 
 def start_process_group() -> None:

@@ -61,8 +61,8 @@ def generate(model: Any, requests: Sequence[Request], eos_ids: Collection[int], 
     Returns:
         One completion per request, in their order.
     """
-    if not requests:
-        return []
+    if all(request.max_new_tokens <= 0 for request in requests):
+        return [Completion([], []) for _ in requests]
     device = model.device
     ids, mask = _left_padded([r.prompt_ids for r in requests], pad_id)
     ids, mask = ids.to(device), mask.to(device)

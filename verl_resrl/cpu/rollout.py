@@ -22,6 +22,7 @@ from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.rollout.base import BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, TokenOutput
 
+from verl_resrl.cpu.engine import use_all_cores
 from verl_resrl.cpu.generate import Completion, Request, generate
 
 QUIET_SECONDS = 0.05  # requests of a step come in a burst; it is over when none arrived for so long
@@ -40,6 +41,7 @@ class HFServer:
     """
 
     def __init__(self, config: Any, model_config: Any, replica_rank: int) -> None:
+        use_all_cores()
         self._config = config
         model_config = omega_conf_to_dataclass(model_config)
         self._model = AutoModelForCausalLM.from_pretrained(
