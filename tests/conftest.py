@@ -6,6 +6,8 @@ import os
 
 # read when NumPy is imported: the matrices are tiny, more threads cost time
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# read when verl first looks for an accelerator, once in a process
+os.environ["VERL_PLATFORM"] = "cpu"
 
 import pytest
 import torch
