@@ -104,7 +104,8 @@ def test_completion_does_not_depend_on_its_batch(model: Any) -> None:
 
 def test_seed_repeats_and_seeds_differ(model: Any) -> None:
     first, again, other = run(model, [Request(PROMPTS[1], 12, seed=seed) for seed in (3, 3, 4)], eos_ids=())
-    assert first == again
+    assert first.token_ids == again.token_ids
+    assert first.log_probs == pytest.approx(again.log_probs, abs=1e-5)  # rounding depends on the row of the batch
     assert first.token_ids != other.token_ids
 
 
