@@ -11,18 +11,9 @@ os.environ["VERL_PLATFORM"] = "cpu"
 
 import pytest
 import torch
-from hypothesis import Phase, settings
+from hypothesis import settings
 
-settings.register_profile(
-    "repeatable",
-    derandomize=True,
-    deadline=None,
-    max_examples=30,
-    database=None,
-    # the examples are small as they come: shrinking one takes minutes and says little more
-    phases=[Phase.explicit, Phase.generate],
-    report_multiple_bugs=False,
-)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30, database=None)
 settings.load_profile("repeatable")
 torch.set_num_threads(1)
 

@@ -92,6 +92,10 @@ EXPECTED_DIFFERENCE: dict[str, dict[str, Any]] = {
 }
 
 
+def test_without_a_switch_nothing_is_ours(grpo: dict[str, Any]) -> None:
+    assert difference(flat(composed()), grpo) == {"algorithm.adv_estimator": "grpo"}
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_method_changes_what_it_should_and_nothing_else(method: str, grpo: dict[str, Any]) -> None:
     assert difference(grpo, flat(composed(f"+method={method}"))) == EXPECTED_DIFFERENCE[method]

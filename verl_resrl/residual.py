@@ -12,6 +12,9 @@ from torch import Tensor
 
 from verl_resrl.subspace import Subspaces, layer_norm
 
+# A residual with a smaller share of ||x||^2 is float32 rounding of a token inside the subspace, and counts as 0: a
+# group whose residuals are all of this kind must get equal weights, not noise.
+NOISE_SHARE = 1e-10
 ROWS_PER_BLOCK = 8192  # bounds the float32 workspace to a few times 8192 x d
 
 
@@ -41,7 +44,7 @@ def residual_and_alignment(hidden: Tensor, rows: Tensor, counts: Tensor, subspac
             x = layer_norm(hidden[rows[first:last]]).sub_(centroid)
             inside = x @ basis
             alignment[first:last] = inside.square().sum(-1)
-            residual[first:last] = torch.addmm(x, inside, basis.T, alpha=-1).square_().sum(-1) / d
+            residual[first:last] = torch.addmm(x, inside, basis.T, alpha=-1).square_().sum(-1)
         begin += count
-    residual.masked_fill_(subspaces.complete.repeat_interleave(counts), 0.0)
-    return residual, alignment
+    residual.masked_fill_(residual <= NOISE_SHARE * (residual + alignment), 0.0)
+    return residual / d, alignment

@@ -16,7 +16,10 @@ from torch import Tensor
 LAYER_NORM_EPS = 1e-5
 OVERSAMPLING = 64  # columns beyond k that the iteration carries along
 ROUNDS = 6  # passes over X and X^T; with the oversampling above, weights agree with an exact SVD to about 1e-4
-RANK_TOLERANCE = 1e-10  # singular values below 1e-5 of the largest are rounding noise of float32 input
+# Directions with less of the energy (squared singular value) are rounding noise of float32: relative to the first
+# direction, and to the layer-normalised tokens before centring, whose rounding centring brings to the fore.
+RANK_TOLERANCE = 1e-10
+ROUNDING_ENERGY = 1e-13
 WORKSPACE_BYTES = 1 << 30  # bound on the positive tokens that are held in float32 at one time
 
 
@@ -27,12 +30,10 @@ class Subspaces:
     Attributes:
         centroid: (G, d) float32, mu: mean of the layer-normalised positive tokens.
         basis: (G, d, k) float32, V: orthonormal columns; zero columns beyond a group's own rank.
-        complete: (G,) bool, True where the basis spans the whole space, so that every residual is exactly 0.
     """
 
     centroid: Tensor
     basis: Tensor
-    complete: Tensor
 
 
 def layer_norm(hidden: Tensor) -> Tensor:
@@ -68,7 +69,6 @@ def fit_subspaces(hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, seed:
     subspaces = Subspaces(
         centroid=hidden.new_zeros(len(counts), d, dtype=torch.float32),
         basis=hidden.new_zeros(len(counts), d, width, dtype=torch.float32),
-        complete=(counts - 1).clamp(max=width) == d,
     )
     start = _start_matrix(d, min(rank + OVERSAMPLING, d), seed).to(hidden.device)
     first_row = counts.cumsum(0) - counts
@@ -121,11 +121,11 @@ def _top_right_singular_vectors(tokens: Tensor, counts: Tensor, width: int, star
     for _ in range(ROUNDS):
         image = _orthonormalize(tokens @ basis, valid)
         basis = _orthonormalize(tokens.mT @ image, valid)
-    basis = _orthonormalize(basis, valid)  # a second time: Cholesky once leaves errors of the condition number
     image64 = (tokens @ basis).double()
     energies, rotation = torch.linalg.eigh(image64.mT @ image64)  # Rayleigh-Ritz
     energies, rotation = energies.flip(-1)[:, :width], rotation.flip(-1)[..., :width]
-    keep = energies > RANK_TOLERANCE * energies[:, :1]
+    noise = ROUNDING_ENERGY * tokens.shape[2] * counts[:, None]
+    keep = energies > torch.maximum(RANK_TOLERANCE * energies[:, :1], noise)
     keep &= columns[:width] < (counts - 1)[:, None]
     return (basis.double() @ rotation * keep[:, None, :]).float()
 

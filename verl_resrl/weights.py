@@ -68,8 +68,8 @@ def token_weights(
     Raises:
         ValueError: a shape, dtype or backend is wrong, or a hidden state is not finite.
     """
-    config = config or ResRLConfig()
-    _check_arguments(hidden, sequence_ids, group_ids, is_positive, backend)
+    config = ResRLConfig() if config is None else config
+    _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, backend, token_keys)
     _, group_of_sequence = torch.unique(group_ids, return_inverse=True)
     group = group_of_sequence[sequence_ids]
     positive = is_positive[sequence_ids]
@@ -173,26 +173,38 @@ def grouped_quantiles(values: Tensor, group: Tensor, num_groups: int, quantiles:
 
 
 def _check_arguments(
-    hidden: Tensor, sequence_ids: Tensor, group_ids: Tensor, is_positive: Tensor, backend: str
+    hidden: Tensor,
+    sequence_ids: Tensor,
+    group_ids: Tensor,
+    is_positive: Tensor,
+    config: ResRLConfig,
+    backend: str,
+    token_keys: Tensor | None,
 ) -> None:
+    if not isinstance(config, ResRLConfig):
+        raise ValueError(f"ResRL: config must be a ResRLConfig, not {type(config).__name__}")
     if backend not in BACKENDS:
         raise ValueError(f"ResRL: backend={backend!r} must be one of {', '.join(BACKENDS)}")
     if hidden.dim() != 2 or hidden.dtype not in (torch.float32, torch.bfloat16):
-        raise ValueError(
-            "ResRL: hidden must be (num_tokens, hidden_size) of float32 or bfloat16, "
-            f"not {tuple(hidden.shape)} of {hidden.dtype}"
-        )
-    if sequence_ids.shape != hidden.shape[:1]:
-        raise ValueError(f"ResRL: sequence_ids has shape {tuple(sequence_ids.shape)}, need ({len(hidden)},)")
-    if group_ids.dim() != 1 or group_ids.shape != is_positive.shape:
-        raise ValueError(
-            "ResRL: group_ids and is_positive must both be (num_sequences,), "
-            f"not {tuple(group_ids.shape)} and {tuple(is_positive.shape)}"
-        )
-    if is_positive.dtype != torch.bool:
-        raise ValueError(f"ResRL: is_positive must be bool, not {is_positive.dtype}")
+        raise ValueError(f"ResRL: hidden must be (num_tokens, hidden_size) of float32 or bfloat16, not {_kind(hidden)}")
+    if group_ids.dim() != 1:
+        raise ValueError(f"ResRL: group_ids must be (num_sequences,) of int64, not {_kind(group_ids)}")
+    _check_vector("sequence_ids", sequence_ids, len(hidden), torch.int64)
+    _check_vector("group_ids", group_ids, len(group_ids), torch.int64)
+    _check_vector("is_positive", is_positive, len(group_ids), torch.bool)
+    if token_keys is not None:
+        _check_vector("token_keys", token_keys, len(hidden), torch.int64)
     if len(sequence_ids) and not 0 <= int(sequence_ids.min()) <= int(sequence_ids.max()) < len(group_ids):
         raise ValueError(
             f"ResRL: sequence_ids must be in [0, {len(group_ids)}), the number of sequences, "
             f"not in [{int(sequence_ids.min())}, {int(sequence_ids.max())}]"
         )
+
+
+def _check_vector(name: str, vector: Tensor, length: int, dtype: torch.dtype) -> None:
+    if vector.shape != (length,) or vector.dtype != dtype:
+        raise ValueError(f"ResRL: {name} must be ({length},) of {dtype}, not {_kind(vector)}")
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} of {tensor.dtype}"
