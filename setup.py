@@ -10,7 +10,7 @@ from setuptools import find_namespace_packages, setup
 # packages for multi-modal models and GPUs
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
 QUICKSTART = ["matplotlib", "rich"]
-TEST = ["hypothesis", "mypy", "pytest", "ruff"]
+TEST = ["hypothesis", "mypy", "pytest", "ruff", "triton>=3.6; platform_system == 'Linux'"]
 
 setup(
     name="verl_resrl",

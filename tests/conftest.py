@@ -13,6 +13,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+if not torch.cuda.is_available():
+    # read when Triton is imported: kernels run in its interpreter
+    os.environ["TRITON_INTERPRET"] = "1"
+
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=30, database=None)
 settings.load_profile("repeatable")
 torch.set_num_threads(1)

@@ -35,6 +35,7 @@ SETTINGS = (
     "xi",
     "lambda_pos",
     "positive_threshold",
+    "max_workspace_gb",
 )
 
 

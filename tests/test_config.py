@@ -25,6 +25,7 @@ PAPER = {
     "xi": 0.1,
     "lambda_pos": 0.1,
     "positive_threshold": 0.0,
+    "max_workspace_gb": 1.0,
 }
 PAPER_LENGTH = {"start": 3500, "end": 4096, "floor": 0.7}
 
@@ -73,6 +74,7 @@ def test_settings_are_frozen(settings: Any) -> None:
         ("q_high", [-0.1, 1.1, math.inf, math.nan, True], "a finite number in [0.0, 1.0]"),
         ("xi", [-0.01, 1.01, 2, math.nan, "0.1"], "a finite number in [0.0, 1.0]"),
         ("lambda_pos", [-0.1, math.inf, math.nan, None, True], "a finite number in [0.0, inf]"),
+        ("max_workspace_gb", [-1.0, math.inf, math.nan, "1"], "a finite number in [0.0, inf]"),
         ("positive_threshold", [math.inf, -math.inf, math.nan, "0"], "a finite number in [-inf, inf]"),
     ],
 )

@@ -21,6 +21,8 @@ class ResRLConfig:
         xi: the floor, weight of a negative token that lies in the positive subspace.
         lambda_pos: factor on the advantage of positive sequences.
         positive_threshold: a sequence is positive when its outcome score is above this.
+        max_workspace_gb: 10^9 bytes that fitting the subspaces may use at one time; less is slower, and the weights
+            are the same.
 
     Raises:
         ValueError: a value is out of range; the message names the field, the value and the range.
@@ -34,6 +36,7 @@ class ResRLConfig:
     xi: float = 0.1
     lambda_pos: float = 0.1
     positive_threshold: float = 0.0
+    max_workspace_gb: float = 1.0
 
     def __post_init__(self) -> None:
         for name, low in (("rank", 1), ("min_positive_tokens", 2)):
@@ -46,6 +49,7 @@ class ResRLConfig:
         _require_number("xi", self.xi, 0.0, 1.0)
         _require_number("lambda_pos", self.lambda_pos, 0.0, math.inf)
         _require_number("positive_threshold", self.positive_threshold, -math.inf, math.inf)
+        _require_number("max_workspace_gb", self.max_workspace_gb, 0.0, math.inf)
 
 
 def _require_integer(name: str, value: object, low: int) -> None:

@@ -2,36 +2,99 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hidden state and subspace -> projection residual (e) and alignment (a).
 
-This is the reference that every other backend is held against (ResRL, arXiv 2605.00380, projection residual):
+ResRL, arXiv 2605.00380, projection residual:
 
     x = LN(h) - mu        e = ||(I - V V^T) x||^2 / d        a = ||V^T x||^2
+
+``reference`` is the torch form, which every other backend is held against.
 """
+
+import importlib.util
 
 import torch
 from torch import Tensor
 
 from verl_resrl.subspace import Subspaces, layer_norm
 
+BACKENDS = ("auto", "torch", "triton")
+TRITON_MAX_RANK = 128  # the projections of a tile of tokens live in registers
 # A residual with a smaller share of ||x||^2 is float32 rounding of a token inside the subspace, and counts as 0: a
 # group whose residuals are all of this kind must get equal weights, not noise.
 NOISE_SHARE = 1e-10
 ROWS_PER_BLOCK = 8192  # bounds the float32 workspace to a few times 8192 x d
 
 
-def residual_and_alignment(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces) -> tuple[Tensor, Tensor]:
-    """Compute e and a of the given tokens.
+def choose_backend(backend: str, hidden: Tensor, rank: int) -> str:
+    """Tell which implementation computes the residuals.
 
-    The residual is formed explicitly rather than as ||x||^2 - a: for hidden states with massive activations the
-    difference would lose every digit.
+    Args:
+        backend: "auto", "torch" or "triton". "auto" takes Triton for bfloat16 on a CUDA or ROCm GPU where Triton is
+            installed and the rank is at most 128, and torch otherwise.
+        hidden: the hidden states; looked at, not read.
+        rank: k.
+
+    Returns:
+        "torch" or "triton".
+
+    Raises:
+        ValueError: unknown backend, or "triton" where it cannot run.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f"ResRL: backend={backend!r} must be one of {', '.join(BACKENDS)}")
+    if backend == "torch":
+        return backend
+    obstacle = _obstacle_to_triton(hidden, rank)
+    if backend == "triton" and obstacle:
+        raise ValueError(f"ResRL: backend='triton' {obstacle}; use backend='torch', or 'auto' for whichever fits")
+    # under the interpreter Triton is for tests: slower by orders of magnitude
+    return "triton" if obstacle is None and (hidden.is_cuda or backend == "triton") else "torch"
+
+
+def _obstacle_to_triton(hidden: Tensor, rank: int) -> str | None:
+    if importlib.util.find_spec("triton") is None:
+        return "needs the package triton, which is not installed"
+    if not hidden.is_cuda:
+        import triton
+
+        if not triton.knobs.runtime.interpret:
+            return f"needs a CUDA or ROCm GPU (or TRITON_INTERPRET=1), and hidden is on {hidden.device}"
+    if hidden.dtype != torch.bfloat16:
+        return f"needs bfloat16 hidden states, not {hidden.dtype}"
+    if rank > TRITON_MAX_RANK:
+        return f"needs rank <= {TRITON_MAX_RANK}, not {rank}"
+    return None
+
+
+def residual_and_alignment(
+    hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces, backend: str = "auto"
+) -> tuple[Tensor, Tensor]:
+    """Compute e and a of the given tokens.
 
     Args:
         hidden: (n, d) float32 or bfloat16 hidden states.
         rows: (m,) int64 indices into ``hidden``, group after group.
         counts: (G,) int64 number of rows of each group.
         subspaces: of the same G groups.
+        backend: see ``choose_backend``.
 
     Returns:
         e, a: each (m,) float32, in the order of ``rows``.
+
+    Raises:
+        ValueError: see ``choose_backend``.
+    """
+    if choose_backend(backend, hidden, subspaces.basis.shape[2]) == "triton":
+        from verl_resrl.residual_triton import residual_and_alignment as fused
+
+        return fused(hidden, rows, counts, subspaces)
+    return reference(hidden, rows, counts, subspaces)
+
+
+def reference(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces) -> tuple[Tensor, Tensor]:
+    """Compute e and a with torch; arguments and result as above.
+
+    The residual is formed explicitly rather than as ||x||^2 - a: for hidden states with massive activations the
+    difference would lose every digit.
     """
     d = hidden.shape[1]
     residual = hidden.new_empty(len(rows), dtype=torch.float32)

@@ -20,7 +20,6 @@ ROUNDS = 6  # passes over X and X^T; with the oversampling above, weights agree 
 # direction, and to the layer-normalised tokens before centring, whose rounding centring brings to the fore.
 RANK_TOLERANCE = 1e-10
 ROUNDING_ENERGY = 1e-13
-WORKSPACE_BYTES = 1 << 30  # bound on the positive tokens that are held in float32 at one time
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,12 @@ class Subspaces:
     Attributes:
         centroid: (G, d) float32, mu: mean of the layer-normalised positive tokens.
         basis: (G, d, k) float32, V: orthonormal columns; zero columns beyond a group's own rank.
+        rms: (G, d) float32, root mean square of the layer-normalised positive tokens: large in massive dimensions.
     """
 
     centroid: Tensor
     basis: Tensor
+    rms: Tensor
 
 
 def layer_norm(hidden: Tensor) -> Tensor:
@@ -48,7 +49,9 @@ def layer_norm(hidden: Tensor) -> Tensor:
     return torch.nn.functional.layer_norm(hidden.float(), hidden.shape[-1:], eps=LAYER_NORM_EPS)
 
 
-def fit_subspaces(hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, seed: int) -> Subspaces:
+def fit_subspaces(
+    hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, seed: int, max_workspace_gb: float = 1.0
+) -> Subspaces:
     """Fit centroid and basis of every group.
 
     Args:
@@ -57,6 +60,8 @@ def fit_subspaces(hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, seed:
         counts: (G,) int64 number of rows of each group, at least 2.
         rank: k, the largest number of directions.
         seed: seed of the start of the iteration.
+        max_workspace_gb: 10^9 bytes that may be used beside the result: groups that need more together are processed
+            one chunk after the other. A chunk holds one group at least, whatever it needs.
 
     Returns:
         Subspaces of the G groups, in their order.
@@ -69,16 +74,20 @@ def fit_subspaces(hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, seed:
     subspaces = Subspaces(
         centroid=hidden.new_zeros(len(counts), d, dtype=torch.float32),
         basis=hidden.new_zeros(len(counts), d, width, dtype=torch.float32),
+        rms=hidden.new_zeros(len(counts), d, dtype=torch.float32),
     )
     start = _start_matrix(d, min(rank + OVERSAMPLING, d), seed).to(hidden.device)
     first_row = counts.cumsum(0) - counts
-    for chunk in _chunks(counts, d):
+    for chunk in _chunks(counts, d, start.shape[1], max_workspace_gb):
         tokens, present = _gather(hidden, rows, first_row[chunk], counts[chunk])
         centroid = tokens.sum(1, dtype=torch.float64) / counts[chunk, None]
         if not torch.isfinite(centroid).all():
             raise ValueError("ResRL: a hidden state of a positive token is NaN or infinite; check the model's forward")
         centroid = centroid.float()
+        subspaces.rms[chunk] = torch.linalg.vector_norm(tokens, dim=1) / counts[chunk, None].sqrt()
         tokens.sub_(centroid[:, None]).mul_(present[:, :, None])
+        if hidden.is_cuda and hidden.dtype == torch.bfloat16:
+            tokens = tokens.bfloat16()  # for tensor cores; rounding of centred tokens moves weights by 1e-4 on average
         subspaces.centroid[chunk] = centroid
         subspaces.basis[chunk] = _top_right_singular_vectors(tokens, counts[chunk], width, start)
     return subspaces
@@ -89,13 +98,16 @@ def _start_matrix(d: int, q: int, seed: int) -> Tensor:
     return torch.randn(d, q, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
 
 
-def _chunks(counts: Tensor, d: int) -> list[Tensor]:
+def _chunks(counts: Tensor, d: int, q: int, max_workspace_gb: float) -> list[Tensor]:
     """Split the groups into chunks of similar size whose padded tokens fit the workspace."""
     order = torch.argsort(counts, stable=True)
-    sizes = counts[order].tolist()
+    # while gathering: a bfloat16 row, its float32 copy, its normalised form; while iterating: the latter, a float32
+    # and three float64 images of the rows and as many of the dimensions
+    bytes_of_row = max(10 * d, 4 * d + 28 * q)
+    bytes_of_group = 28 * q * d
     chunks, begin = [], 0
-    for i, size in enumerate(sizes):
-        if (i + 1 - begin) * size * d * 4 > WORKSPACE_BYTES and i > begin:
+    for i, size in enumerate(counts[order].tolist()):
+        if (i + 1 - begin) * (size * bytes_of_row + bytes_of_group) > max_workspace_gb * 1e9 and i > begin:
             chunks.append(order[begin:i])
             begin = i
     chunks.append(order[begin:])
@@ -112,22 +124,34 @@ def _gather(hidden: Tensor, rows: Tensor, first_row: Tensor, counts: Tensor) -> 
 
 
 def _top_right_singular_vectors(tokens: Tensor, counts: Tensor, width: int, start: Tensor) -> Tensor:
-    """(g, m, d) centred tokens, zero rows as padding -> (g, d, width) basis by block subspace iteration."""
+    """(g, m, d) centred tokens, zero rows as padding -> (g, d, width) basis by block subspace iteration.
+
+    bfloat16 tokens are multiplied as such with float32 sums; everything smaller stays in float32 and float64.
+    """
     q = start.shape[1]
     # centred tokens of a group have rank counts - 1 at most: further columns would only amplify rounding
     columns = torch.arange(q, device=tokens.device)
     valid = columns < (counts - 1).clamp(max=q)[:, None]
     basis = start * valid[:, None, :]
     for _ in range(ROUNDS):
-        image = _orthonormalize(tokens @ basis, valid)
-        basis = _orthonormalize(tokens.mT @ image, valid)
-    image64 = (tokens @ basis).double()
+        image = _orthonormalize(_multiply(tokens, basis), valid)
+        basis = _orthonormalize(_multiply(tokens.mT, image), valid)
+    image64 = _multiply(tokens, basis).double()
     energies, rotation = torch.linalg.eigh(image64.mT @ image64)  # Rayleigh-Ritz
     energies, rotation = energies.flip(-1)[:, :width], rotation.flip(-1)[..., :width]
     noise = ROUNDING_ENERGY * tokens.shape[2] * counts[:, None]
     keep = energies > torch.maximum(RANK_TOLERANCE * energies[:, :1], noise)
     keep &= columns[:width] < (counts - 1)[:, None]
     return (basis.double() @ rotation * keep[:, None, :]).float()
+
+
+def _multiply(tokens: Tensor, matrix: Tensor) -> Tensor:
+    """(g, m, d) float32 or bfloat16 times (g, d, q) float32 -> (g, m, q) float32."""
+    if tokens.dtype == torch.float32:
+        return tokens @ matrix
+    if not tokens.is_cuda:  # no such product there
+        return tokens.float() @ matrix.bfloat16().float()
+    return torch.bmm(tokens, matrix.bfloat16(), out_dtype=torch.float32)
 
 
 def _orthonormalize(matrix: Tensor, valid: Tensor) -> Tensor:

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from verl_resrl.config import ResRLConfig
-from verl_resrl.residual import residual_and_alignment
+from verl_resrl.residual import choose_backend, residual_and_alignment
 from verl_resrl.sampling import hash64, positions_in_runs, smallest_keys_per_group
 from verl_resrl.subspace import fit_subspaces
 
 # relative on purpose: massive activations shrink residuals by orders of magnitude, not their information
 DEGENERATE_SPREAD = 1e-4
-BACKENDS = ("auto", "torch")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def token_weights(
         group_ids: (num_sequences,) int64, the prompt group of each sequence.
         is_positive: (num_sequences,) bool, whether the sequence is correct.
         config: settings; the paper's by default.
-        backend: "torch", or "auto" for the fastest one that fits the device.
+        backend: "auto", "torch" or "triton"; "auto" is Triton for bfloat16 on a GPU and torch otherwise.
         seed: seed of the choice of positive tokens and of the start of the subspace iteration.
         token_keys: (num_tokens,) int64, identity of each token, for the choice of at most
             ``max_positive_tokens`` positive tokens. By default (sequence id, occurrence within the sequence).
@@ -66,10 +65,11 @@ def token_weights(
         TokenWeights, on the device of ``hidden``.
 
     Raises:
-        ValueError: a shape, dtype or backend is wrong, or a hidden state is not finite.
+        ValueError: a shape or dtype is wrong, the backend cannot run here, or a hidden state is not finite.
     """
     config = ResRLConfig() if config is None else config
-    _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, backend, token_keys)
+    _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, token_keys)
+    backend = choose_backend(backend, hidden, min(config.rank, hidden.shape[1]))
     _, group_of_sequence = torch.unique(group_ids, return_inverse=True)
     group = group_of_sequence[sequence_ids]
     positive = is_positive[sequence_ids]
@@ -95,8 +95,8 @@ def token_weights(
     chosen = candidates[smallest_keys_per_group(group[candidates], keys, config.max_positive_tokens)]
     chosen_counts = torch.bincount(number[group[chosen]], minlength=active_count)
 
-    subspaces = fit_subspaces(hidden, chosen, chosen_counts, config.rank, seed)
-    e, a = residual_and_alignment(hidden, rows, counts, subspaces)
+    subspaces = fit_subspaces(hidden, chosen, chosen_counts, config.rank, seed, config.max_workspace_gb)
+    e, a = residual_and_alignment(hidden, rows, counts, subspaces, backend)
     if not (torch.isfinite(e).all() and torch.isfinite(a).all()):
         raise ValueError("ResRL: a hidden state of a response token is NaN or infinite; check the model's forward")
     residual[rows], alignment[rows] = e, a
@@ -178,13 +178,10 @@ def _check_arguments(
     group_ids: Tensor,
     is_positive: Tensor,
     config: ResRLConfig,
-    backend: str,
     token_keys: Tensor | None,
 ) -> None:
     if not isinstance(config, ResRLConfig):
         raise ValueError(f"ResRL: config must be a ResRLConfig, not {type(config).__name__}")
-    if backend not in BACKENDS:
-        raise ValueError(f"ResRL: backend={backend!r} must be one of {', '.join(BACKENDS)}")
     if hidden.dim() != 2 or hidden.dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"ResRL: hidden must be (num_tokens, hidden_size) of float32 or bfloat16, not {_kind(hidden)}")
     if group_ids.dim() != 1:
