@@ -36,6 +36,7 @@ SETTINGS = (
     "lambda_pos",
     "positive_threshold",
     "max_workspace_gb",
+    "on_failure",
 )
 
 

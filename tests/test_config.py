@@ -26,6 +26,7 @@ PAPER = {
     "lambda_pos": 0.1,
     "positive_threshold": 0.0,
     "max_workspace_gb": 1.0,
+    "on_failure": "stop",
 }
 PAPER_LENGTH = {"start": 3500, "end": 4096, "floor": 0.7}
 
@@ -83,6 +84,11 @@ def test_out_of_range_value_is_named(field: str, values: list[Any], allowed: str
         with pytest.raises(ValueError, match="ResRL") as error:
             ResRLConfig(**{field: value})
         assert str(error.value) == f"ResRL: {field}={value!r} must be {allowed}"
+
+
+def test_unknown_way_to_fail_is_named() -> None:
+    with pytest.raises(ValueError, match="ResRL: on_failure='ignore' must be one of stop, fallback"):
+        ResRLConfig(on_failure="ignore")
 
 
 @pytest.mark.parametrize(("q_low", "q_high"), [(0.8, 0.2), (0.5, 0.5), (1.0, 1.0), (0.0, 0.0)])

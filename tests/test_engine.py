@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine against Hugging Face's own hidden states: the same weights, whatever verl does to a batch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,9 @@ def test_tap_is_hidden_states_minus_2(architecture: str, tmp_path: Path) -> None
     tapped = {}
     compute = engine._compute_weights
 
-    def spy(batch: Any, response_states: Any) -> Any:
+    def spy(batch: Any, response_states: Any, exchange: Any) -> Any:
         tapped["wanted"], tapped["hidden"] = batch.wanted, response_states.hidden()
-        return compute(batch, response_states)
+        return compute(batch, response_states, exchange)
 
     engine._compute_weights = spy
     infer(engine, data)
@@ -223,21 +224,23 @@ def policy_loss(loss_mode: str) -> Any:
     return partial(ppo_loss, config=config)
 
 
-def train(engine: Any, data: Any, loss_mode: str) -> dict[str, Any]:
-    tu.assign_non_tensor(data, micro_batch_size_per_gpu=4, global_batch_size=len(SEQUENCES))
+def train(engine: Any, data: Any, loss_mode: str, micro_batch_size_per_gpu: int = 4) -> dict[str, Any]:
+    tu.assign_non_tensor(
+        data, micro_batch_size_per_gpu=micro_batch_size_per_gpu, global_batch_size=len(SEQUENCES), use_dynamic_bsz=False
+    )
     with engine.train_mode():
         return engine.train_batch(data, loss_function=policy_loss(loss_mode))["metrics"]
 
 
-def with_advantages(data: Any, log_probs: torch.Tensor) -> Any:
+def with_advantages(data: Any, log_probs: torch.Tensor, sequences: Sequence[Any] = SEQUENCES) -> Any:
     """What the driver adds between the two passes."""
     shifted = [
         row[len(row) - len(response) - 1 : len(row) - 1]
         for row, response in zip(log_probs.unbind(), data["responses"].unbind(), strict=True)
     ]
     data["old_log_probs"] = torch.nested.as_nested_tensor(shifted, layout=torch.jagged)
-    signs = [0.1 if reward > 0 else -1.0 for *_, reward in SEQUENCES]
-    advantages = [sign * torch.ones(response) for sign, (_, _, response, _) in zip(signs, SEQUENCES, strict=True)]
+    signs = [0.1 if reward > 0 else -1.0 for *_, reward in sequences]
+    advantages = [sign * torch.ones(response) for sign, (_, _, response, _) in zip(signs, sequences, strict=True)]
     data["advantages"] = torch.nested.as_nested_tensor(advantages, layout=torch.jagged)
     return data
 

@@ -38,20 +38,3 @@ def test_two_ranks_give_the_weights_of_one(tmp_path: Path) -> None:
     assert len(weights.unique()) > 5
     for rank in range(2):
         torch.testing.assert_close(torch.load(tmp_path / f"weights{rank}.pt"), weights, rtol=0, atol=1e-3)
-
-
-def run_data_parallel_rank(rank: int, folder: str) -> None:
-    """Build the engine on one of two data-parallel ranks."""
-    start_process_group(rank, 2, init_method=f"file://{folder}/rendezvous")
-    try:
-        make_engine(Path(folder), RESRL)
-    except NotImplementedError as error:
-        Path(f"{folder}/error{rank}").write_text(str(error))
-    torch.distributed.destroy_process_group()
-
-
-def test_more_than_one_data_parallel_rank_stops(tmp_path: Path) -> None:
-    save_model("Qwen3", tmp_path)
-    torch.multiprocessing.spawn(run_data_parallel_rank, args=(str(tmp_path),), nprocs=2)
-    for rank in range(2):
-        assert "one data-parallel rank so far, and this run has 2" in (tmp_path / f"error{rank}").read_text()

@@ -5,6 +5,8 @@
 import math
 from dataclasses import dataclass
 
+ON_FAILURE = ("stop", "fallback")
+
 
 @dataclass(frozen=True)
 class ResRLConfig:
@@ -23,6 +25,8 @@ class ResRLConfig:
         positive_threshold: a sequence is positive when its outcome score is above this.
         max_workspace_gb: 10^9 bytes that fitting the subspaces may use at one time; less is slower, and the weights
             are the same.
+        on_failure: what to do about hidden states that are not finite: "stop", or "fallback", which gives the groups
+            of the tokens concerned the weight 1 and counts them.
 
     Raises:
         ValueError: a value is out of range; the message names the field, the value and the range.
@@ -37,6 +41,7 @@ class ResRLConfig:
     lambda_pos: float = 0.1
     positive_threshold: float = 0.0
     max_workspace_gb: float = 1.0
+    on_failure: str = "stop"
 
     def __post_init__(self) -> None:
         for name, low in (("rank", 1), ("min_positive_tokens", 2)):
@@ -50,6 +55,8 @@ class ResRLConfig:
         _require_number("lambda_pos", self.lambda_pos, 0.0, math.inf)
         _require_number("positive_threshold", self.positive_threshold, -math.inf, math.inf)
         _require_number("max_workspace_gb", self.max_workspace_gb, 0.0, math.inf)
+        if self.on_failure not in ON_FAILURE:
+            raise ValueError(f"ResRL: on_failure={self.on_failure!r} must be one of {', '.join(ON_FAILURE)}")
 
 
 def _require_integer(name: str, value: object, low: int) -> None:

@@ -21,7 +21,11 @@ TRITON_MAX_RANK = 128  # the projections of a tile of tokens live in registers
 # A residual with a smaller share of ||x||^2 is float32 rounding of a token inside the subspace, and counts as 0: a
 # group whose residuals are all of this kind must get equal weights, not noise.
 NOISE_SHARE = 1e-10
-ROWS_PER_BLOCK = 8192  # bounds the float32 workspace to a few times 8192 x d
+# Shapes of matrix products are the same whatever the number of tokens, and whole vectors of 16: on a CPU, the result
+# for a token then does not depend, not even in its last bit, on which other tokens are computed with it.
+ROWS_PER_BLOCK = {"cpu": 256}
+ROWS_PER_BLOCK_ELSEWHERE = 8192  # bounds the float32 workspace to a few times 8192 x d
+VECTOR = 16
 
 
 def choose_backend(backend: str, hidden: Tensor, rank: int) -> str:
@@ -97,17 +101,20 @@ def reference(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces
     difference would lose every digit.
     """
     d = hidden.shape[1]
+    size = ROWS_PER_BLOCK.get(hidden.device.type, ROWS_PER_BLOCK_ELSEWHERE)
+    fill = (0, -subspaces.basis.shape[2] % VECTOR, 0, -d % VECTOR)
     residual = hidden.new_empty(len(rows), dtype=torch.float32)
     alignment = torch.empty_like(residual)
     begin = 0
     for group, count in enumerate(counts.tolist()):
-        centroid, basis = subspaces.centroid[group], subspaces.basis[group]
-        for first in range(begin, begin + count, ROWS_PER_BLOCK):
-            last = min(first + ROWS_PER_BLOCK, begin + count)
-            x = layer_norm(hidden[rows[first:last]]).sub_(centroid)
+        basis = torch.nn.functional.pad(subspaces.basis[group], fill)
+        for first in range(begin, begin + count, size):
+            last = min(first + size, begin + count)
+            x = basis.new_zeros(size, len(basis))
+            x[: last - first, :d] = layer_norm(hidden[rows[first:last]]).sub_(subspaces.centroid[group])
             inside = x @ basis
-            alignment[first:last] = inside.square().sum(-1)
-            residual[first:last] = torch.addmm(x, inside, basis.T, alpha=-1).square_().sum(-1)
+            alignment[first:last] = inside.square().sum(-1)[: last - first]
+            residual[first:last] = torch.addmm(x, inside, basis.T, alpha=-1).square_().sum(-1)[: last - first]
         begin += count
     residual.masked_fill_(residual <= NOISE_SHARE * (residual + alignment), 0.0)
     return residual / d, alignment

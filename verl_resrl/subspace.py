@@ -64,10 +64,8 @@ def fit_subspaces(
             one chunk after the other. A chunk holds one group at least, whatever it needs.
 
     Returns:
-        Subspaces of the G groups, in their order.
-
-    Raises:
-        ValueError: a hidden state is not finite.
+        Subspaces of the G groups, in their order. On a CPU a group's result is the same to the bit whatever the other
+        groups are; on a GPU, where they are padded to one size and multiplied together, to rounding.
     """
     d = hidden.shape[1]
     width = min(rank, d)
@@ -76,13 +74,13 @@ def fit_subspaces(
         basis=hidden.new_zeros(len(counts), d, width, dtype=torch.float32),
         rms=hidden.new_zeros(len(counts), d, dtype=torch.float32),
     )
+    if not len(counts):
+        return subspaces
     start = _start_matrix(d, min(rank + OVERSAMPLING, d), seed).to(hidden.device)
     first_row = counts.cumsum(0) - counts
     for chunk in _chunks(counts, d, start.shape[1], max_workspace_gb):
         tokens, present = _gather(hidden, rows, first_row[chunk], counts[chunk])
         centroid = tokens.sum(1, dtype=torch.float64) / counts[chunk, None]
-        if not torch.isfinite(centroid).all():
-            raise ValueError("ResRL: a hidden state of a positive token is NaN or infinite; check the model's forward")
         centroid = centroid.float()
         subspaces.rms[chunk] = torch.linalg.vector_norm(tokens, dim=1) / counts[chunk, None].sqrt()
         tokens.sub_(centroid[:, None]).mul_(present[:, :, None])
@@ -101,6 +99,8 @@ def _start_matrix(d: int, q: int, seed: int) -> Tensor:
 def _chunks(counts: Tensor, d: int, q: int, max_workspace_gb: float) -> list[Tensor]:
     """Split the groups into chunks of similar size whose padded tokens fit the workspace."""
     order = torch.argsort(counts, stable=True)
+    if not counts.is_cuda:  # a CPU gains nothing from more groups at a time
+        return list(order.split(1))
     # while gathering: a bfloat16 row, its float32 copy, its normalised form; while iterating: the latter, a float32
     # and three float64 images of the rows and as many of the dimensions
     bytes_of_row = max(10 * d, 4 * d + 28 * q)
@@ -128,8 +128,9 @@ def _top_right_singular_vectors(tokens: Tensor, counts: Tensor, width: int, star
 
     bfloat16 tokens are multiplied as such with float32 sums; everything smaller stays in float32 and float64.
     """
-    q = start.shape[1]
     # centred tokens of a group have rank counts - 1 at most: further columns would only amplify rounding
+    q = min(start.shape[1], max(tokens.shape[1] - 1, width))
+    start = start[:, :q]
     columns = torch.arange(q, device=tokens.device)
     valid = columns < (counts - 1).clamp(max=q)[:, None]
     basis = start * valid[:, None, :]

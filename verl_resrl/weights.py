@@ -1,9 +1,10 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Residuals -> quantiles -> weights, and ``token_weights``, the public door to the whole computation.
+"""``token_weights``, the public door: positive tokens -> subspaces -> residuals -> quantiles -> weights.
 
 ResRL (arXiv 2605.00380): w = xi + (1 - xi) z with z the residual, clamped and scaled between two quantiles of the
-residuals of the group's negative tokens.
+residuals of the group's negative tokens. A group may lie on several ranks; what is not local goes through an
+``Exchange``, which does nothing on one rank.
 """
 
 from dataclasses import dataclass
@@ -12,12 +13,25 @@ import torch
 from torch import Tensor
 
 from verl_resrl.config import ResRLConfig
+from verl_resrl.exchange import Exchange
 from verl_resrl.residual import choose_backend, residual_and_alignment
-from verl_resrl.sampling import hash64, positions_in_runs, smallest_keys_per_group
-from verl_resrl.subspace import fit_subspaces
+from verl_resrl.sampling import hash64, positions_in_runs
+from verl_resrl.shared_subspaces import subspaces_of_groups
 
 # relative on purpose: massive activations shrink residuals by orders of magnitude, not their information
 DEGENERATE_SPREAD = 1e-4
+
+
+class NonFiniteError(ValueError):
+    """Hidden states are NaN or infinite.
+
+    Attributes:
+        sequences: (n,) int64, sequences of this rank that have such tokens; empty if only other ranks do.
+    """
+
+    def __init__(self, sequences: Tensor, tokens: int) -> None:
+        super().__init__(f"ResRL: hidden states of {tokens} response tokens are NaN or infinite; check the model")
+        self.sequences = sequences
 
 
 @dataclass(frozen=True)
@@ -29,12 +43,14 @@ class TokenWeights:
         residual: (num_tokens,) float32, e; NaN where the group has no basis.
         alignment: (num_tokens,) float32, a; NaN likewise.
         active: (num_groups,) bool, in the order of the sorted unique group ids: groups that got weights.
+        non_finite: (num_groups,) bool: groups that got none because of hidden states that are not finite.
     """
 
     weights: Tensor
     residual: Tensor
     alignment: Tensor
     active: Tensor
+    non_finite: Tensor
 
 
 def token_weights(
@@ -46,6 +62,7 @@ def token_weights(
     backend: str = "auto",
     seed: int = 0,
     token_keys: Tensor | None = None,
+    exchange: Exchange | None = None,
 ) -> TokenWeights:
     """Compute the ResRL weight of every response token (arXiv 2605.00380).
 
@@ -60,52 +77,69 @@ def token_weights(
         seed: seed of the choice of positive tokens and of the start of the subspace iteration.
         token_keys: (num_tokens,) int64, identity of each token, for the choice of at most
             ``max_positive_tokens`` positive tokens. By default (sequence id, occurrence within the sequence).
+        exchange: to the ranks that hold the rest of the batch, each of which makes this call with its own sequences,
+            ``token_keys`` and the same other arguments. On a CPU the weights are then the same to the bit as those
+            of the whole batch on one rank.
 
     Returns:
-        TokenWeights, on the device of ``hidden``.
+        TokenWeights, on the device of ``hidden``; ``active`` is that of the groups of all ranks.
 
     Raises:
-        ValueError: a shape or dtype is wrong, the backend cannot run here, or a hidden state is not finite.
+        NonFiniteError: a hidden state is not finite, and ``config.on_failure`` is "stop"; raised on every rank.
+        ValueError: a shape or dtype is wrong, or the backend cannot run here.
     """
     config = ResRLConfig() if config is None else config
+    exchange = Exchange() if exchange is None else exchange
     _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, token_keys)
     backend = choose_backend(backend, hidden, min(config.rank, hidden.shape[1]))
-    _, group_of_sequence = torch.unique(group_ids, return_inverse=True)
-    group = group_of_sequence[sequence_ids]
+    if token_keys is None:
+        if exchange.size > 1:
+            raise ValueError("ResRL: token_keys must be given with an exchange: sequence ids are those of one rank")
+        token_keys = hash64(sequence_ids, positions_in_runs(sequence_ids))
+
+    all_group_ids = torch.unique(exchange.gather(torch.unique(group_ids)))
+    group = torch.searchsorted(all_group_ids, group_ids)[sequence_ids]
     positive = is_positive[sequence_ids]
-    active = active_groups(group, positive, int(group_of_sequence.max()) + 1 if len(group_ids) else 0, config)
+    non_finite = _non_finite_groups(hidden, sequence_ids, group, len(all_group_ids), config, exchange)
+    active = active_groups(group, positive, len(all_group_ids), config, exchange) & ~non_finite
 
     weights = hidden.new_ones(len(hidden), dtype=torch.float32)
     residual = torch.full_like(weights, torch.nan)
     alignment = torch.full_like(weights, torch.nan)
-    result = TokenWeights(weights, residual, alignment, active)
+    result = TokenWeights(weights, residual, alignment, active, non_finite)
     if not active.any():
         return result
 
-    number = active.cumsum(0) - 1  # active groups are numbered 0, 1, ...
     rows = torch.nonzero(active[group]).squeeze(1)
-    rows = rows[torch.argsort(group[rows], stable=True)]
-    active_count = int(active.sum())
-    counts = torch.bincount(number[group[rows]], minlength=active_count)
-
-    candidates = rows[positive[rows]]
-    if token_keys is None:
-        token_keys = hash64(sequence_ids, positions_in_runs(sequence_ids))
-    keys = hash64(token_keys[candidates], seed)
-    chosen = candidates[smallest_keys_per_group(group[candidates], keys, config.max_positive_tokens)]
-    chosen_counts = torch.bincount(number[group[chosen]], minlength=active_count)
-
-    subspaces = fit_subspaces(hidden, chosen, chosen_counts, config.rank, seed, config.max_workspace_gb)
+    number = (active.cumsum(0) - 1)[group[rows]]  # active groups are numbered 0, 1, ...
+    rows, number = rows[torch.argsort(number, stable=True)], number.sort().values
+    subspaces, present = subspaces_of_groups(
+        hidden, rows, number, positive[rows], hash64(token_keys, seed), int(active.sum()), config, seed, exchange
+    )
+    counts = torch.bincount(number, minlength=len(present))[present]
     e, a = residual_and_alignment(hidden, rows, counts, subspaces, backend)
-    if not (torch.isfinite(e).all() and torch.isfinite(a).all()):
-        raise ValueError("ResRL: a hidden state of a response token is NaN or infinite; check the model's forward")
     residual[rows], alignment[rows] = e, a
+
     negative = ~positive[rows]
-    weights[rows[negative]] = residual_to_weight(e[negative], number[group[rows[negative]]], active_count, config)
+    e, number = e[negative], number[negative]
+    quantiles = (config.q_low, config.q_high)
+    limits = grouped_quantiles(exchange.gather(e), exchange.gather(number), len(present), quantiles)
+    weights[rows[negative]] = residual_to_weight(e, number, limits, config)
     return result
 
 
-def active_groups(group: Tensor, positive: Tensor, num_groups: int, config: ResRLConfig) -> Tensor:
+def _non_finite_groups(
+    hidden: Tensor, sequence_ids: Tensor, group: Tensor, num_groups: int, config: ResRLConfig, exchange: Exchange
+) -> Tensor:
+    """(num_groups,) bool, on all ranks the same; every rank raises if one has to."""
+    bad = ~torch.isfinite(hidden.sum(1, dtype=torch.float32))
+    per_group = exchange.sum(torch.bincount(group[bad], minlength=num_groups))
+    if config.on_failure == "stop" and per_group.any():
+        raise NonFiniteError(torch.unique(sequence_ids[bad]), int(per_group.sum()))
+    return per_group > 0
+
+
+def active_groups(group: Tensor, positive: Tensor, num_groups: int, config: ResRLConfig, exchange: Exchange) -> Tensor:
     """Tell which groups get weights: enough positive tokens and at least one negative token.
 
     Args:
@@ -113,28 +147,29 @@ def active_groups(group: Tensor, positive: Tensor, num_groups: int, config: ResR
         positive: (num_tokens,) bool, whether the token's sequence is positive.
         num_groups: number of groups.
         config: settings.
+        exchange: to the ranks that hold the rest of the batch.
 
     Returns:
         (num_groups,) bool.
     """
-    positives = torch.bincount(group[positive], minlength=num_groups)
-    negatives = torch.bincount(group[~positive], minlength=num_groups)
+    positives = exchange.sum(torch.bincount(group[positive], minlength=num_groups))
+    negatives = exchange.sum(torch.bincount(group[~positive], minlength=num_groups))
     return (positives >= config.min_positive_tokens) & (negatives > 0)
 
 
-def residual_to_weight(residual: Tensor, group: Tensor, num_groups: int, config: ResRLConfig) -> Tensor:
+def residual_to_weight(residual: Tensor, group: Tensor, limits: Tensor, config: ResRLConfig) -> Tensor:
     """Map residuals of negative tokens to weights, group by group (arXiv 2605.00380).
 
     Args:
         residual: (n,) float32 >= 0.
         group: (n,) int64 group of each token, in [0, num_groups).
-        num_groups: number of groups.
+        limits: (num_groups, 2) float64, quantiles ``q_low`` and ``q_high`` of each group's residuals.
         config: settings.
 
     Returns:
         (n,) float32 in [xi, 1]; (1 + xi) / 2 throughout a group whose residuals hardly differ.
     """
-    low, high = grouped_quantiles(residual, group, num_groups, (config.q_low, config.q_high)).unbind(1)
+    low, high = limits.unbind(1)
     degenerate = high - low <= DEGENERATE_SPREAD * high
     spread = torch.where(degenerate, 1.0, high - low)
     z = ((residual - low[group]) / spread[group]).clamp(0.0, 1.0)

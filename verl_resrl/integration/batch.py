@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One batch of verl -> who is positive, which group a sequence is in, which tokens matter; and weights back."""
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from verl_resrl.advantage import is_positive
 from verl_resrl.config import ResRLConfig
+from verl_resrl.exchange import Exchange
 from verl_resrl.sampling import hash64
 from verl_resrl.weights import active_groups
 
@@ -21,12 +23,12 @@ class Batch:
     """What ResRL needs to know of a batch before its forward pass; all on the CPU.
 
     Attributes:
-        group_ids: (num_sequences,) int64 prompt group of each sequence.
+        group_ids: (num_sequences,) int64 prompt group of each sequence, numbered 0, 1, ... over all ranks.
         padding: (num_sequences,) bool, rows that verl appended.
         positive: (num_sequences,) bool.
         wanted: (num_response_tokens,) bool over all sequences one after the other: tokens that the model generated
             and whose group is active.
-        active: (num_groups,) bool.
+        active: (num_groups,) bool, groups of all ranks.
         prompt_lengths: (num_sequences,) int64.
         response_lengths: (num_sequences,) int64.
         sequence_keys: (num_sequences,) int64, identity of each sequence: a hash of its tokens.
@@ -42,12 +44,13 @@ class Batch:
     sequence_keys: Tensor
 
 
-def read_batch(data: TensorDict, config: ResRLConfig) -> Batch:
+def read_batch(data: TensorDict, config: ResRLConfig, exchange: Exchange) -> Batch:
     """Read a batch as verl's ``compute_log_prob`` pass hands it to a worker.
 
     Args:
         data: has the fields uid, prompts, responses, response_mask, rm_scores and input_ids (jagged).
         config: settings.
+        exchange: to the ranks that hold the rest of the batch.
 
     Returns:
         Batch.
@@ -55,9 +58,10 @@ def read_batch(data: TensorDict, config: ResRLConfig) -> Batch:
     Raises:
         ValueError: a reward is not finite.
     """
-    uids = list(data["uid"])
-    numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uids))}
-    group_ids = torch.tensor([numbers[uid] for uid in uids])
+    uids = [str(uid) for uid in data["uid"]]
+    uid_hashes = torch.tensor([_hash_of_text(uid) for uid in uids])
+    all_groups = torch.unique(exchange.gather(torch.unique(uid_hashes)))
+    group_ids = torch.searchsorted(all_groups, uid_hashes)
     scores = torch.stack([row.sum() for row in data["rm_scores"].unbind()]).float().cpu()
     positive = is_positive(scores, config.positive_threshold)
     prompt_lengths = data["prompts"].offsets().diff().cpu()
@@ -66,10 +70,10 @@ def read_batch(data: TensorDict, config: ResRLConfig) -> Batch:
     sequence = torch.repeat_interleave(torch.arange(len(uids)), response_lengths)
     generated = data["response_mask"].values().bool().cpu()
     group = group_ids[sequence]
-    active = active_groups(group[generated], positive[sequence[generated]], len(numbers), config)
+    active = active_groups(group[generated], positive[sequence[generated]], len(all_groups), config, exchange)
     return Batch(
         group_ids=group_ids,
-        padding=torch.tensor([str(uid).startswith(PADDING_UID_PREFIX) for uid in uids]),
+        padding=torch.tensor([uid.startswith(PADDING_UID_PREFIX) for uid in uids]),
         positive=positive,
         wanted=generated & active[group],
         active=active,
@@ -77,6 +81,10 @@ def read_batch(data: TensorDict, config: ResRLConfig) -> Batch:
         response_lengths=response_lengths,
         sequence_keys=_sequence_keys(data),
     )
+
+
+def _hash_of_text(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
 def _sequence_keys(data: TensorDict) -> Tensor:

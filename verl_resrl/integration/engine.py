@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tensordict import TensorDict
 from verl.utils import tensordict_utils as tu
+from verl.utils.device import get_device_name
 from verl.workers.config import FSDPEngineConfig
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from verl_resrl.config import ResRLConfig
 from verl_resrl.cpu.engine import CPUEngineMixin
+from verl_resrl.exchange import Exchange
 from verl_resrl.integration.batch import Batch, per_response_token, read_batch
 from verl_resrl.integration.metrics import group_metrics, weight_metrics
 from verl_resrl.integration.policy_loss import POSITIVE_TOKENS, SHIFT_SUM
@@ -73,13 +75,6 @@ class ResRLEngineMixin(_FSDPEngine):
         self._resrl: ResRLConfig | None = getattr(engine_config, "resrl", None)
         self._states: ResponseStates | None = None
         self._metrics: dict[str, float] = {}
-        ranks = self.get_data_parallel_size()
-        if self._resrl is not None and ranks > 1:
-            raise NotImplementedError(
-                f"ResRL computes its weights on one data-parallel rank so far, and this run has {ranks}: prompt "
-                "groups would be split over them. Use one GPU (trainer.n_gpus_per_node=1) or sequence parallelism "
-                "over all of them (actor_rollout_ref.actor.ulysses_sequence_parallel_size)"
-            )
 
     def initialize(self) -> None:
         """Build the model as verl does and attach the tap."""
@@ -101,10 +96,11 @@ class ResRLEngineMixin(_FSDPEngine):
         """
         if self._resrl is None or "resrl_weights" in data or "rm_scores" not in data:
             return super().infer_batch(data, loss_function)
-        batch = read_batch(data, self._resrl)
+        exchange = Exchange(self.get_data_parallel_group(), get_device_name())
+        batch = read_batch(data, self._resrl, exchange)
         if not batch.active.any():
             output = super().infer_batch(data, loss_function)
-            self._metrics = group_metrics(batch)
+            self._metrics = group_metrics(batch, torch.zeros_like(batch.active), exchange)
             nothing = torch.empty(0)
             output["model_output"].update(_model_output(batch, nothing, nothing, nothing))
             return output
@@ -119,7 +115,7 @@ class ResRLEngineMixin(_FSDPEngine):
             self._tap.stop()
             self._states = None
             data.pop(_ROW)
-        output["model_output"].update(self._compute_weights(batch, states))
+        output["model_output"].update(self._compute_weights(batch, states, exchange))
         return output
 
     def prepare_model_outputs(
@@ -144,23 +140,28 @@ class ResRLEngineMixin(_FSDPEngine):
             self._states.store(hidden, micro_batch[_ROW].cpu(), starts)
         return model_output
 
-    def _compute_weights(self, batch: Batch, states: ResponseStates) -> dict[str, torch.Tensor]:
+    def _compute_weights(self, batch: Batch, states: ResponseStates, exchange: Exchange) -> dict[str, torch.Tensor]:
         assert self._resrl is not None
         begin = time.perf_counter()
         hidden = states.hidden()
+        device = hidden.device
         out = token_weights(
             hidden if hidden.dtype == torch.bfloat16 else hidden.float(),
-            states.sequence_ids.to(hidden.device),
-            batch.group_ids.to(hidden.device),
-            batch.positive.to(hidden.device),
+            states.sequence_ids.to(device),
+            batch.group_ids.to(device),
+            batch.positive.to(device),
             config=self._resrl,
             seed=self.engine_config.seed,
-            token_keys=hash64(batch.sequence_keys[states.sequence_ids], states.positions).to(hidden.device),
+            token_keys=hash64(batch.sequence_keys[states.sequence_ids], states.positions).to(device),
+            exchange=exchange,
         )
-        negative = ~batch.positive[states.sequence_ids].to(hidden.device)
-        self._metrics = weight_metrics(batch, negative, out, hidden.shape[1])
+        negative = ~batch.positive[states.sequence_ids].to(device)
+        self._metrics = group_metrics(batch, out.non_finite.cpu(), exchange)
+        self._metrics |= weight_metrics(negative, out, hidden.shape[1], exchange)
         result = _model_output(batch, out.weights, out.residual, out.alignment)
         self._metrics["resrl/seconds"] = time.perf_counter() - begin
+        self._metrics["resrl/exchange_seconds"] = exchange.seconds
+        self._metrics["resrl/exchange_gb"] = exchange.bytes_sent / 1e9
         return result
 
     # -- update --------------------------------------------------------------------------------------------------

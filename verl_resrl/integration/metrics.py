@@ -1,63 +1,76 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ResRL reports of a batch; verl logs each under the prefix ``actor/``."""
+"""What ResRL reports of a batch, over all ranks; verl logs each under the prefix ``actor/``."""
 
 import torch
 from torch import Tensor
 
+from verl_resrl.exchange import Exchange
 from verl_resrl.integration.batch import Batch
 from verl_resrl.weights import TokenWeights
 
 
-def weight_metrics(batch: Batch, negative: Tensor, out: TokenWeights, hidden_size: int) -> dict[str, float]:
+def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchange: Exchange) -> dict[str, float]:
     """Summarise the weights of a batch.
 
     Args:
-        batch: the batch.
         negative: (num_tokens,) bool, wanted tokens of negative sequences.
         out: weights of the wanted tokens.
         hidden_size: d.
+        exchange: to the ranks that hold the rest of the batch.
 
     Returns:
-        Metrics under ``resrl/``; those of tokens only when a group was active.
+        Metrics under ``resrl/``; none where no group was active.
     """
-    metrics = group_metrics(batch)
-    if not negative.any():
-        return metrics
-    residual, alignment, weights = out.residual[negative], out.alignment[negative], out.weights[negative]
+    known = ~out.residual.isnan()  # false in groups that fell back
+    residual, weights = exchange.gather(out.residual[negative & known]), exchange.gather(out.weights[negative & known])
+    if not len(residual):
+        return {}
     ordered = residual.sort().values  # torch.quantile stops at 16 million elements
     last = len(ordered) - 1
-    inside, outside = out.alignment[~negative].double().sum(), hidden_size * out.residual[~negative].double().sum()
-    return metrics | {
-        "resrl/weight_mean": weights.mean().item(),
+    alignment = out.alignment[negative & known].double().sum()
+    inside = out.alignment[~negative & known].double().sum()
+    outside = hidden_size * out.residual[~negative & known].double().sum()
+    alignment, inside, outside = exchange.sum(torch.stack([alignment, inside, outside])).unbind()
+    return {
+        "resrl/weight_mean": weights.double().mean().item(),
         "resrl/weight_min": weights.min().item(),
         "resrl/weight_max": weights.max().item(),
         "resrl/residual_q20": ordered[round(0.2 * last)].item(),
         "resrl/residual_q80": ordered[round(0.8 * last)].item(),
-        "resrl/alignment_mean": alignment.mean().item(),
+        "resrl/alignment_mean": (alignment / len(residual)).item(),
         "resrl/coverage": (inside / (inside + outside)).item(),
     }
 
 
-def group_metrics(batch: Batch) -> dict[str, float]:
+def group_metrics(batch: Batch, non_finite: Tensor, exchange: Exchange) -> dict[str, float]:
     """Count the prompt groups of a batch that got weights, and the others by reason.
 
     Args:
         batch: the batch; its padding rows are in no group.
+        non_finite: (num_groups,) bool, groups that fell back because of hidden states that are not finite.
+        exchange: to the ranks that hold the rest of the batch.
 
     Returns:
-        Shares of all groups, each in [0, 1].
+        Shares of all groups, each in [0, 1]; ``resrl/fallback_count``, groups that could have got weights and did not;
+        ``resrl/fallback_non_finite_count`` and ``resrl/fallback_few_tokens_count``, these by reason.
     """
-    real = torch.unique(batch.group_ids[~batch.padding])
-    has_positive = torch.zeros(len(batch.active), dtype=torch.bool).index_fill_(
-        0, batch.group_ids[batch.positive], True
-    )
-    has_negative = torch.zeros_like(has_positive).index_fill_(0, batch.group_ids[~batch.positive], True)
-    few_tokens = has_positive & has_negative & ~batch.active
-    count = max(len(real), 1)
+
+    def some(sequences: Tensor) -> Tensor:
+        """(num_groups,) bool: groups that have one of these sequences on any rank."""
+        return exchange.sum(torch.bincount(batch.group_ids[sequences], minlength=len(batch.active))) > 0
+
+    real = some(~batch.padding)
+    has_positive, has_negative = some(batch.positive & ~batch.padding), some(~batch.positive & ~batch.padding)
+    few_tokens = real & has_positive & has_negative & ~batch.active
+    non_finite = real & non_finite & batch.active
+    count = max(int(real.sum()), 1)
     return {
-        "resrl/active_group_frac": batch.active[real].sum().item() / count,
-        "resrl/inactive_all_negative_frac": (~has_positive)[real].sum().item() / count,
-        "resrl/inactive_all_positive_frac": (~has_negative)[real].sum().item() / count,
-        "resrl/inactive_few_tokens_frac": few_tokens[real].sum().item() / count,
+        "resrl/active_group_frac": (real & batch.active & ~non_finite).sum().item() / count,
+        "resrl/inactive_all_negative_frac": (real & ~has_positive).sum().item() / count,
+        "resrl/inactive_all_positive_frac": (real & ~has_negative).sum().item() / count,
+        "resrl/inactive_few_tokens_frac": few_tokens.sum().item() / count,
+        "resrl/fallback_non_finite_count": non_finite.sum().item(),
+        "resrl/fallback_few_tokens_count": few_tokens.sum().item(),
+        "resrl/fallback_count": (non_finite | few_tokens).sum().item(),
     }

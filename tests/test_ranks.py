@@ -1,0 +1,66 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""verl's whole engine on several data-parallel ranks, as processes over gloo: one batch, the weights of one rank."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from verl.utils import tensordict_utils as tu
+
+from tests.engines import make_batch, make_engine, save_model, start_process_group
+from tests.test_engine import RESRL, SEQUENCES, expected, infer, train, with_advantages
+
+# rank of each sequence: with four, prompt "a" is on three of them, and one has only padding and an inactive group
+PLACES = {2: [0, 1, 1, 0, 1, 0, 0, 1], 4: [0, 1, 1, 2, 3, 0, 2, 3]}
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "padded": ({}, {"micro_batch_size_per_gpu": 1}),
+    "remove_padding": ({"use_remove_padding": True}, {"micro_batch_size_per_gpu": 1}),
+    "dynamic": ({"use_remove_padding": True}, {"use_dynamic_bsz": True, "max_token_len_per_gpu": 30}),
+}
+
+
+def run_rank(rank: int, world_size: int, folder: str) -> None:
+    """Run each variant on this rank's rows and save what it returns, with the gradient norm of an update."""
+    torch.set_num_threads(1)
+    start_process_group(rank, world_size, init_method=f"file://{folder}/rendezvous{world_size}")
+    rows = [row for row, place in enumerate(PLACES[world_size]) if place == rank]
+    results = {}
+    for name, (model_options, settings) in VARIANTS.items():
+        data = tu.index_select_tensor_dict(make_batch(SEQUENCES), rows)
+        engine = make_engine(Path(folder), RESRL, model_options, fsdp_size=world_size)
+        output = infer(engine, data, **settings)
+        weights = output["resrl_weights"]
+        data = with_advantages(data, output["log_probs"], [SEQUENCES[row] for row in rows])
+        data["resrl_weights"] = weights
+        metrics = train(engine, data, "resrl", micro_batch_size_per_gpu=1)
+        results[name] = (rows, weights.unbind(), metrics)
+    torch.save(results, f"{folder}/results{world_size}-{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model("Qwen3", tmp_path_factory.mktemp("model"))
+
+
+def test_ranks_and_micro_batches_do_not_matter(folder: Path) -> None:
+    weights, _ = expected(folder, make_batch(SEQUENCES))
+    rows = weights.split([response for _, _, response, _ in SEQUENCES])
+    engine, data = make_engine(folder, RESRL), make_batch(SEQUENCES)
+    output = infer(engine, data)
+    data = with_advantages(data, output["log_probs"])
+    data["resrl_weights"] = output["resrl_weights"]
+    norm_of_one_rank = train(engine, data, "resrl")["grad_norm"]
+    assert norm_of_one_rank > 0
+    for world_size in PLACES:
+        torch.multiprocessing.spawn(run_rank, args=(world_size, str(folder)), nprocs=world_size)
+        for rank in range(world_size):
+            results = torch.load(folder / f"results{world_size}-{rank}.pt", weights_only=False)
+            for name, (numbers, found, metrics) in results.items():
+                for number, row in zip(numbers, found, strict=True):
+                    torch.testing.assert_close(row, rows[number], rtol=0, atol=1e-4)
+                assert metrics["grad_norm"] == pytest.approx(norm_of_one_rank, rel=1e-4), name
+                assert metrics["resrl/active_group_frac"] == [0.5]  # of all ranks, on each rank
+                assert metrics["resrl/fallback_count"] == [0]
