@@ -443,16 +443,16 @@ def test_summary_against_hand_counted_numbers():
 def test_report_writes_table_json_and_plots(tmp_path):
     right = np.random.default_rng(0).random((5, 64)) < 0.3
     evaluations = {name: evaluate.summary(right, [2] * 5) for name in ("start", "resrl")}
-    rewards = {"resrl": {step: step / 10 for step in range(1, 11)}}
+    rewards = {"resrl": {step: step / 20 for step in range(1, 21)}}
     out = io.StringIO()
     report.write_report(tmp_path, {"seed": 0}, evaluations, rewards, Console(file=out, width=80))
     assert "Pass@64" in out.getvalue()
     rows = {line.split("  ")[1]: line.split()[-2:] for line in out.getvalue().splitlines() if "0." in line}
     assert rows["Avg@16"] == [f"{right[:, :16].mean():.3f}"] * 2
-    assert rows["reward, first 5 steps"][-1] == "0.300"
-    assert rows["reward, last 5 steps"][-1] == "0.800"
+    assert rows["reward, first 10 steps"][-1] == "0.275"
+    assert rows["reward, last 10 steps"][-1] == "0.775"
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written["evaluations"]["resrl"]["pass_at_k"] == evaluations["resrl"]["pass_at_k"]
-    assert written["rewards"]["resrl"]["10"] == 1.0
+    assert written["rewards"]["resrl"]["20"] == 1.0
     for name in ("pass_at_k.png", "reward.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

@@ -21,7 +21,10 @@ from rich.console import Console
 from settings import COUNTDOWN, ROOT, QuickstartError, Settings, fingerprint, help_text, source_fingerprint
 
 HERE = Path(__file__).resolve().parent
-TRAIN_PROBLEMS, HELD_OUT_PROBLEMS = 1500, 512
+# The warm start learns from all puzzles; reinforcement learning sees the first ones again and again, 10 steps a pass
+# with the default 16 prompts a step, so that its rewards can be compared from pass to pass.
+WARM_START_PROBLEMS, TRAIN_PROBLEMS, HELD_OUT_PROBLEMS = SIZES = 1500, 160, 512
+WARM_START_FILE = "warm_start.parquet"
 
 
 class Quickstart:
@@ -48,7 +51,7 @@ class Quickstart:
 
         train, val = self._data()
         start_folder = self.settings.out / f"start-{self.start_id}"
-        start = self._start(train, start_folder)
+        start = self._start(start_folder)
         evaluations = {"start": self._evaluation("start", start, val, start_folder, 0)}
         rewards = {}
         for method in self.settings.methods:
@@ -70,12 +73,13 @@ class Quickstart:
         else:
             with self.phases.phase("puzzles"):
                 folder.mkdir(exist_ok=True)
-                problems, held_out = generate_problems(TRAIN_PROBLEMS, HELD_OUT_PROBLEMS, self.settings.seed)
-                write_parquet(problems, "train", train)
+                problems, held_out = generate_problems(WARM_START_PROBLEMS, HELD_OUT_PROBLEMS, self.settings.seed)
+                write_parquet(problems, "train", folder / WARM_START_FILE)
+                write_parquet(problems[:TRAIN_PROBLEMS], "train", train)
                 write_parquet(held_out, "test", test)
         return (train,), (test,)
 
-    def _start(self, train: tuple[Path, ...], folder: Path) -> str:
+    def _start(self, folder: Path) -> str:
         """The model to start from, which the warm start makes unless the user brings one."""
         folder.mkdir(exist_ok=True)
         if self.settings.model is not None:
@@ -87,7 +91,8 @@ class Quickstart:
             from warm_start import warm_start
 
             with self.phases.phase("warm start") as phase:
-                warm_start(train[0], model, self.settings.seed, phase.update)
+                problems = self.settings.out / f"data-{self.data_id}" / WARM_START_FILE
+                warm_start(problems, model, self.settings.seed, phase.update)
         return str(model)
 
     def _training(
@@ -153,9 +158,7 @@ def _data_id(settings: Settings) -> str:
     files = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in (*settings.train_files, *settings.val_files)]
     if files:
         return fingerprint(files=files)
-    return fingerprint(
-        seed=settings.seed, sizes=[TRAIN_PROBLEMS, HELD_OUT_PROBLEMS], code=source_fingerprint([COUNTDOWN])
-    )
+    return fingerprint(seed=settings.seed, sizes=SIZES, code=source_fingerprint([COUNTDOWN]))
 
 
 def _code(name: str) -> str:

@@ -37,7 +37,7 @@ class Knob:
 
 KNOBS = (
     Knob("METHODS", "resrl grpo", f"what to train, in order; any of: {' '.join(METHODS)}"),
-    Knob("STEPS", "30", "training steps of each method; more steps continue an earlier run"),
+    Knob("STEPS", "50", "training steps of each method; more steps continue an earlier run"),
     Knob("SEED", "0", "of the data, the warm start, the sampling and the evaluation"),
     Knob("OUT", "outputs/quickstart", "folder of everything that is written, relative to the current one"),
     Knob("PROMPTS", "16", "prompts a step"),
