@@ -10,6 +10,7 @@ from setuptools import find_namespace_packages, setup
 # packages for multi-modal models and GPUs
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
 QUICKSTART = ["matplotlib", "rich"]
+BENCHMARK = [*QUICKSTART, "transformers"]
 TEST = ["hypothesis", "mypy", "pytest", "ruff", "triton>=3.6; platform_system == 'Linux'"]
 
 setup(
@@ -27,7 +28,8 @@ setup(
         "cpu": TRAINER + QUICKSTART,
         "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],
         "eval": QUICKSTART,
-        "test": TRAINER + QUICKSTART + TEST,
+        "benchmark": BENCHMARK,
+        "test": TRAINER + BENCHMARK + TEST,
     },
     entry_points={"verl.plugins": ["verl_resrl = verl_resrl.integration.plugin"]},
     classifiers=[

@@ -1,8 +1,8 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Sourced by run.sh and test.sh: `setup_env EXTRAS` creates or reuses a virtual environment, installs the package with
-# these extras if that has not been done yet, and leaves the environment's interpreter in PYTHON.
+# Sourced by run.sh, test.sh and benchmark.sh: `setup_env EXTRAS` creates or reuses a virtual environment, installs the
+# package with these extras if that has not been done yet, and leaves the environment's interpreter in PYTHON.
 #   VENV             folder of the environment (default .venv in the repository; an active environment comes first)
 #   TORCH_VERSION    PyTorch to install where there is no NVIDIA GPU
 #   TORCH_INDEX_URL  package index that has PyTorch's CPU builds, for pip and uv

@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests import reference
+from benchmarks import exact as reference
 from verl_resrl import ResRLConfig, TokenWeights, residual, token_weights
 from verl_resrl.sampling import hash64
 from verl_resrl.subspace import OVERSAMPLING, _top_right_singular_vectors, fit_subspaces, layer_norm

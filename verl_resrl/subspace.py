@@ -15,7 +15,7 @@ from torch import Tensor
 
 LAYER_NORM_EPS = 1e-5
 OVERSAMPLING = 64  # columns beyond k that the iteration carries along
-ROUNDS = 6  # passes over X and X^T; with the oversampling above, weights agree with an exact SVD to about 1e-4
+ROUNDS = 5  # passes over X and X^T; weights then agree with an exact SVD to 2e-4 on average, each round more to a third
 # Directions with less of the energy (squared singular value) are rounding noise of float32: relative to the first
 # direction, and to the layer-normalised tokens before centring, whose rounding centring brings to the fore.
 RANK_TOLERANCE = 1e-10
@@ -164,5 +164,7 @@ def _orthonormalize(matrix: Tensor, valid: Tensor) -> Tensor:
     # the shift keeps the factorization positive when the tokens have a lower rank than there are columns
     gram = gram + torch.diag_embed((~valid | (norm[..., 0, :] == 0)).double() + 1e-13)
     factor, _ = torch.linalg.cholesky_ex(gram)
-    q = torch.linalg.solve_triangular(factor, matrix64.mT, upper=False).mT
+    # a product with the inverse of the small factor takes a third of the time of a solve with the large matrix
+    identity = torch.eye(len(gram[0]), dtype=gram.dtype, device=gram.device).expand_as(gram)
+    q = matrix64 @ torch.linalg.solve_triangular(factor, identity, upper=False).mT
     return (q * valid[:, None, :]).float()

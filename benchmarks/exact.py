@@ -1,8 +1,9 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""ResRL's token weights (arXiv 2605.00380) restated for tests: NumPy, float64, exact SVD, one group after the other.
+"""ResRL's token weights (arXiv 2605.00380) restated: NumPy, float64, exact SVD, one group after the other.
 
-Written from the formulas, not from the package, and meant to be read beside them:
+The truth of the tests and of the benchmark. Written from the formulas, not from the package, and meant to be read
+beside them:
 
     x = LN(h) - mu        e = ||(I - V V^T) x||^2 / d        a = ||V^T x||^2
     w = xi + (1 - xi) clamp((e - q_lo) / (q_hi - q_lo), 0, 1)
