@@ -11,7 +11,7 @@ from setuptools import find_namespace_packages, setup
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
 QUICKSTART = ["matplotlib", "rich"]
 BENCHMARK = [*QUICKSTART, "transformers"]
-TEST = ["hypothesis", "mypy", "pytest", "ruff", "triton>=3.6; platform_system == 'Linux'"]
+TEST = ["hypothesis", "megatron-core", "mypy", "pytest", "ruff", "triton>=3.6; platform_system == 'Linux'"]
 
 setup(
     name="verl_resrl",

@@ -36,6 +36,7 @@ SETTINGS = (
     "lambda_pos",
     "positive_threshold",
     "max_workspace_gb",
+    "hidden_offload",
     "on_failure",
 )
 
@@ -79,9 +80,10 @@ EXPECTED_DIFFERENCE: dict[str, dict[str, Any]] = {
         "algorithm.resrl": "${resrl}",
         "actor_rollout_ref.model.model_type": "resrl",
         "actor_rollout_ref.actor.policy_loss.loss_mode": "resrl",
-        "actor_rollout_ref.actor.fsdp_config._target_": "verl_resrl.integration.engine.ResRLFSDPEngineConfig",
+        "actor_rollout_ref.actor.fsdp_config._target_": "verl_resrl.integration.fsdp.ResRLFSDPEngineConfig",
         "actor_rollout_ref.actor.fsdp_config.resrl": "${resrl}",
         "actor_rollout_ref.actor.fsdp_config.bypass_mode": "${algorithm.rollout_correction.bypass_mode}",
+        "actor_rollout_ref.actor.fsdp_config.actor_strategy": "${actor_rollout_ref.actor.strategy}",
     },
     "psr": {"algorithm.adv_estimator": "psr", "algorithm.resrl": "${resrl}", "resrl.positive_threshold": 0.0},
     "nsr": {"algorithm.adv_estimator": "nsr", "algorithm.resrl": "${resrl}", "resrl.positive_threshold": 0.0},
@@ -137,7 +139,7 @@ def test_actor_settings_instantiate(method: str, device: str) -> None:
     assert actor.engine is actor.fsdp_config
     assert actor.strategy == ("fsdp2" if device == "cpu" else "fsdp")
     if method == "resrl":
-        from verl_resrl.integration.engine import ResRLFSDPEngineConfig
+        from verl_resrl.integration.fsdp import ResRLFSDPEngineConfig
 
         assert type(actor.fsdp_config) is ResRLFSDPEngineConfig
         assert actor.fsdp_config.resrl == ResRLConfig()
@@ -186,6 +188,17 @@ def test_bad_setting_stops_at_start(override: str, named: str) -> None:
     assert f"ResRL: {named}" in message_at_start("+device=cpu", override)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "advice"),
+    [
+        (("model_engine=megatron",), "the actor's is megatron: add resrl_engine=megatron"),
+        (("model_engine=veomni",), "ResRL does not run on veomni"),
+    ],
+)
+def test_another_engine_of_verl_stops_at_start(overrides: tuple[str, ...], advice: str) -> None:
+    assert advice in message_at_start(DYNAMIC, *overrides)
+
+
 def test_bypass_mode_is_no_concern_of_other_methods() -> None:
     config = composed("+method=w_reinforce", "+device=cpu", "algorithm.rollout_correction.bypass_mode=True")
     assert isinstance(omega_conf_to_dataclass(config.actor_rollout_ref.actor), FSDPActorConfig)
@@ -199,7 +212,7 @@ def test_engine_resolves_once_the_settings_are_made(device: str, backend: str, m
     omega_conf_to_dataclass(config.actor_rollout_ref.actor)
     monkeypatch.setenv("VERL_ENGINE_DEVICE", device)
     engine = EngineRegistry.get_engine_cls(config.actor_rollout_ref.model.model_type, backend)
-    assert engine.__module__ == "verl_resrl.integration.engine"
+    assert engine.__module__ == "verl_resrl.integration.fsdp"
     assert issubclass(engine, FSDPEngineWithLMHead)
     if device != "cpu":  # runs without ResRL get verl's own engine
         assert EngineRegistry.get_engine_cls("language_model", backend) is FSDPEngineWithLMHead

@@ -26,6 +26,7 @@ PAPER = {
     "lambda_pos": 0.1,
     "positive_threshold": 0.0,
     "max_workspace_gb": 1.0,
+    "hidden_offload": "auto",
     "on_failure": "stop",
 }
 PAPER_LENGTH = {"start": 3500, "end": 4096, "floor": 0.7}
@@ -89,6 +90,8 @@ def test_out_of_range_value_is_named(field: str, values: list[Any], allowed: str
 def test_unknown_way_to_fail_is_named() -> None:
     with pytest.raises(ValueError, match="ResRL: on_failure='ignore' must be one of stop, fallback"):
         ResRLConfig(on_failure="ignore")
+    with pytest.raises(ValueError, match="ResRL: hidden_offload='disk' must be one of auto, cpu, device"):
+        ResRLConfig(hidden_offload="disk")
 
 
 @pytest.mark.parametrize(("q_low", "q_high"), [(0.8, 0.2), (0.5, 0.5), (1.0, 1.0), (0.0, 0.0)])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from verl_resrl import ResRLConfig, token_weights
-from verl_resrl.residual import choose_backend, residual_and_alignment
+from verl_resrl.residual import choose_backend, group_by_group, residual_and_alignment
 from verl_resrl.subspace import Subspaces, fit_subspaces
 
 triton = pytest.importorskip("triton", reason="Triton has no build for this platform")
@@ -221,39 +221,52 @@ def test_nothing_waits_for_the_device() -> None:
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_states_in_host_memory_pass_group_by_group(device: str) -> None:
+    compute = importlib.import_module("verl_resrl.residual_triton").residual_and_alignment
+    hidden, counts = random_states(120, 96, device), torch.tensor([7, 0, 33, 1], device=device)
+    subspaces = subspaces_of(hidden, 4, 8)
+    rows = torch.randperm(120, generator=torch.Generator().manual_seed(0))[: int(counts.sum())].to(device)
+    for part, whole in zip(
+        group_by_group(compute, hidden, rows, counts, subspaces),
+        compute(hidden, rows, counts, subspaces),
+        strict=True,
+    ):
+        assert torch.equal(part, whole)
+
+
 # -- the choice of a backend ---------------------------------------------------------------------------------------
 
 
 def test_auto_is_torch_on_a_cpu() -> None:
-    assert choose_backend("auto", torch.zeros(1, 64, dtype=torch.bfloat16), 64) == "torch"
+    assert choose_backend("auto", torch.bfloat16, torch.device("cpu"), 64) == "torch"
 
 
 @pytest.mark.gpu
 def test_auto_is_triton_for_bfloat16_on_a_gpu() -> None:
-    hidden = torch.zeros(1, 64, dtype=torch.bfloat16, device="cuda")
-    assert choose_backend("auto", hidden, 64) == "triton"
-    assert choose_backend("auto", hidden.float(), 64) == "torch"
-    assert choose_backend("auto", hidden, 129) == "torch"
+    gpu = torch.device("cuda")
+    assert choose_backend("auto", torch.bfloat16, gpu, 64) == "triton"
+    assert choose_backend("auto", torch.float32, gpu, 64) == "torch"
+    assert choose_backend("auto", torch.bfloat16, gpu, 129) == "torch"
 
 
 @pytest.mark.parametrize(
-    ("hidden", "rank", "message"),
+    ("dtype", "rank", "message"),
     [
-        (torch.zeros(1, 64), 64, r"needs bfloat16 hidden states, not torch.float32"),
-        (torch.zeros(1, 256, dtype=torch.bfloat16), 129, r"needs rank <= 128, not 129"),
+        (torch.float32, 64, r"needs bfloat16 hidden states, not torch.float32"),
+        (torch.bfloat16, 129, r"needs rank <= 128, not 129"),
     ],
 )
-def test_triton_says_why_it_cannot_run(hidden: Tensor, rank: int, message: str) -> None:
-    hidden = hidden.to("cuda" if GPU else "cpu")
+def test_triton_says_why_it_cannot_run(dtype: torch.dtype, rank: int, message: str) -> None:
     with pytest.raises(ValueError, match=f"^ResRL: backend='triton' {message}; use backend='torch', or 'auto'"):
-        choose_backend("triton", hidden, rank)
+        choose_backend("triton", dtype, torch.device("cuda" if GPU else "cpu"), rank)
 
 
 def test_triton_needs_a_gpu_or_the_interpreter() -> None:
     with triton.knobs.runtime.scope():
         triton.knobs.runtime.interpret = False
         with pytest.raises(ValueError, match=r"needs a CUDA or ROCm GPU \(or TRITON_INTERPRET=1\), and .* on cpu"):
-            choose_backend("triton", torch.zeros(1, 64, dtype=torch.bfloat16), 64)
+            choose_backend("triton", torch.bfloat16, torch.device("cpu"), 64)
 
 
 # -- compiled ahead of time ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 ON_FAILURE = ("stop", "fallback")
+HIDDEN_OFFLOAD = ("auto", "cpu", "device")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class ResRLConfig:
         positive_threshold: a sequence is positive when its outcome score is above this.
         max_workspace_gb: 10^9 bytes that fitting the subspaces may use at one time; less is slower, and the weights
             are the same.
+        hidden_offload: where hidden states wait until those of the whole batch are there: "device", "cpu" (pinned
+            host memory), or "auto", which takes the device if they need less than half of its free memory.
         on_failure: what to do about hidden states that are not finite: "stop", or "fallback", which gives the groups
             of the tokens concerned the weight 1 and counts them.
 
@@ -41,6 +44,7 @@ class ResRLConfig:
     lambda_pos: float = 0.1
     positive_threshold: float = 0.0
     max_workspace_gb: float = 1.0
+    hidden_offload: str = "auto"
     on_failure: str = "stop"
 
     def __post_init__(self) -> None:
@@ -55,8 +59,9 @@ class ResRLConfig:
         _require_number("lambda_pos", self.lambda_pos, 0.0, math.inf)
         _require_number("positive_threshold", self.positive_threshold, -math.inf, math.inf)
         _require_number("max_workspace_gb", self.max_workspace_gb, 0.0, math.inf)
-        if self.on_failure not in ON_FAILURE:
-            raise ValueError(f"ResRL: on_failure={self.on_failure!r} must be one of {', '.join(ON_FAILURE)}")
+        for name, choices in (("hidden_offload", HIDDEN_OFFLOAD), ("on_failure", ON_FAILURE)):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"ResRL: {name}={getattr(self, name)!r} must be one of {', '.join(choices)}")
 
 
 def _require_integer(name: str, value: object, low: int) -> None:

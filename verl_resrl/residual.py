@@ -10,11 +10,12 @@ ResRL, arXiv 2605.00380, projection residual:
 """
 
 import importlib.util
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from verl_resrl.subspace import Subspaces, layer_norm
+from verl_resrl.subspace import Subspaces, layer_norm, take
 
 BACKENDS = ("auto", "torch", "triton")
 TRITON_MAX_RANK = 128  # the projections of a tile of tokens live in registers
@@ -28,13 +29,14 @@ ROWS_PER_BLOCK_ELSEWHERE = 8192  # bounds the float32 workspace to a few times 8
 VECTOR = 16
 
 
-def choose_backend(backend: str, hidden: Tensor, rank: int) -> str:
+def choose_backend(backend: str, dtype: torch.dtype, device: torch.device, rank: int) -> str:
     """Tell which implementation computes the residuals.
 
     Args:
         backend: "auto", "torch" or "triton". "auto" takes Triton for bfloat16 on a CUDA or ROCm GPU where Triton is
             installed and the rank is at most 128, and torch otherwise.
-        hidden: the hidden states; looked at, not read.
+        dtype: of the hidden states.
+        device: to compute on.
         rank: k.
 
     Returns:
@@ -47,23 +49,23 @@ def choose_backend(backend: str, hidden: Tensor, rank: int) -> str:
         raise ValueError(f"ResRL: backend={backend!r} must be one of {', '.join(BACKENDS)}")
     if backend == "torch":
         return backend
-    obstacle = _obstacle_to_triton(hidden, rank)
+    obstacle = _obstacle_to_triton(dtype, device, rank)
     if backend == "triton" and obstacle:
         raise ValueError(f"ResRL: backend='triton' {obstacle}; use backend='torch', or 'auto' for whichever fits")
     # under the interpreter Triton is for tests: slower by orders of magnitude
-    return "triton" if obstacle is None and (hidden.is_cuda or backend == "triton") else "torch"
+    return "triton" if obstacle is None and (device.type == "cuda" or backend == "triton") else "torch"
 
 
-def _obstacle_to_triton(hidden: Tensor, rank: int) -> str | None:
+def _obstacle_to_triton(dtype: torch.dtype, device: torch.device, rank: int) -> str | None:
     if importlib.util.find_spec("triton") is None:
         return "needs the package triton, which is not installed"
-    if not hidden.is_cuda:
+    if device.type != "cuda":
         import triton
 
         if not triton.knobs.runtime.interpret:
-            return f"needs a CUDA or ROCm GPU (or TRITON_INTERPRET=1), and hidden is on {hidden.device}"
-    if hidden.dtype != torch.bfloat16:
-        return f"needs bfloat16 hidden states, not {hidden.dtype}"
+            return f"needs a CUDA or ROCm GPU (or TRITON_INTERPRET=1), and this runs on {device}"
+    if dtype != torch.bfloat16:
+        return f"needs bfloat16 hidden states, not {dtype}"
     if rank > TRITON_MAX_RANK:
         return f"needs rank <= {TRITON_MAX_RANK}, not {rank}"
     return None
@@ -75,7 +77,7 @@ def residual_and_alignment(
     """Compute e and a of the given tokens.
 
     Args:
-        hidden: (n, d) float32 or bfloat16 hidden states.
+        hidden: (n, d) float32 or bfloat16 hidden states, on the device of ``rows`` or in host memory.
         rows: (m,) int64 indices into ``hidden``, group after group.
         counts: (G,) int64 number of rows of each group.
         subspaces: of the same G groups.
@@ -87,11 +89,31 @@ def residual_and_alignment(
     Raises:
         ValueError: see ``choose_backend``.
     """
-    if choose_backend(backend, hidden, subspaces.basis.shape[2]) == "triton":
-        from verl_resrl.residual_triton import residual_and_alignment as fused
+    if choose_backend(backend, hidden.dtype, rows.device, subspaces.basis.shape[2]) == "torch":
+        return reference(hidden, rows, counts, subspaces)
+    from verl_resrl.residual_triton import residual_and_alignment as fused
 
+    if hidden.device == rows.device:
         return fused(hidden, rows, counts, subspaces)
-    return reference(hidden, rows, counts, subspaces)
+    return group_by_group(fused, hidden, rows, counts, subspaces)
+
+
+def group_by_group(
+    compute: Callable[..., tuple[Tensor, Tensor]], hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces
+) -> tuple[Tensor, Tensor]:
+    """Compute e and a with one group's hidden states at a time on the device.
+
+    Args:
+        compute: what computes them of hidden states on the device.
+        hidden: (n, d) hidden states in host memory; further arguments and result as above.
+    """
+    results = []
+    for group, part in enumerate(rows.split(counts.tolist())):
+        own = slice(group, group + 1)
+        subspace = Subspaces(subspaces.centroid[own], subspaces.basis[own], subspaces.rms[own])
+        results.append(compute(take(hidden, part), torch.arange(len(part), device=rows.device), counts[own], subspace))
+    residual, alignment = zip(*results, strict=True)
+    return torch.cat(residual), torch.cat(alignment)
 
 
 def reference(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces) -> tuple[Tensor, Tensor]:
@@ -101,9 +123,9 @@ def reference(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces
     difference would lose every digit.
     """
     d = hidden.shape[1]
-    size = ROWS_PER_BLOCK.get(hidden.device.type, ROWS_PER_BLOCK_ELSEWHERE)
+    size = ROWS_PER_BLOCK.get(rows.device.type, ROWS_PER_BLOCK_ELSEWHERE)
     fill = (0, -subspaces.basis.shape[2] % VECTOR, 0, -d % VECTOR)
-    residual = hidden.new_empty(len(rows), dtype=torch.float32)
+    residual = torch.empty(len(rows), device=rows.device)
     alignment = torch.empty_like(residual)
     begin = 0
     for group, count in enumerate(counts.tolist()):
@@ -111,7 +133,7 @@ def reference(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces
         for first in range(begin, begin + count, size):
             last = min(first + size, begin + count)
             x = basis.new_zeros(size, len(basis))
-            x[: last - first, :d] = layer_norm(hidden[rows[first:last]]).sub_(subspaces.centroid[group])
+            x[: last - first, :d] = layer_norm(take(hidden, rows[first:last])).sub_(subspaces.centroid[group])
             inside = x @ basis
             alignment[first:last] = inside.square().sum(-1)[: last - first]
             residual[first:last] = torch.addmm(x, inside, basis.T, alpha=-1).square_().sum(-1)[: last - first]

@@ -12,7 +12,7 @@ from torch import Tensor
 from verl_resrl.config import ResRLConfig
 from verl_resrl.exchange import Exchange
 from verl_resrl.sampling import smallest_keys_per_group
-from verl_resrl.subspace import Subspaces, fit_subspaces
+from verl_resrl.subspace import Subspaces, fit_subspaces, take
 
 
 def subspaces_of_groups(
@@ -29,7 +29,7 @@ def subspaces_of_groups(
     """Fit each group's subspace on the rank that owns it and bring it to those that hold tokens of the group.
 
     Args:
-        hidden: hidden states.
+        hidden: hidden states, on the device of ``rows`` or in host memory.
         rows: (m,) indices of the tokens of active groups, group after group.
         number: (m,) group of each of them.
         positive: (m,) bool.
@@ -49,11 +49,11 @@ def subspaces_of_groups(
         return fit_subspaces(hidden, chosen, counts, config.rank, seed, config.max_workspace_gb), present
 
     owner = chosen_number % exchange.size
-    states = exchange.send(hidden[chosen], owner)
+    states = exchange.send(take(hidden, chosen), owner)
     received_keys, received_number = exchange.send(keys[chosen], owner), exchange.send(chosen_number, owner)
     order = torch.argsort(received_keys, stable=True)
     order = order[torch.argsort(received_number[order], stable=True)]
-    owned = torch.arange(num_groups, device=hidden.device)[exchange.rank :: exchange.size]
+    owned = torch.arange(num_groups, device=rows.device)[exchange.rank :: exchange.size]
     counts = torch.bincount(received_number, minlength=num_groups)[owned]
     fitted = fit_subspaces(states, order, counts, config.rank, seed, config.max_workspace_gb)
 

@@ -49,13 +49,26 @@ def layer_norm(hidden: Tensor) -> Tensor:
     return torch.nn.functional.layer_norm(hidden.float(), hidden.shape[-1:], eps=LAYER_NORM_EPS)
 
 
+def take(hidden: Tensor, rows: Tensor) -> Tensor:
+    """Copy hidden states to where they are worked on.
+
+    Args:
+        hidden: (n, d) hidden states, on the device of ``rows`` or in host memory.
+        rows: (m,) int64 indices into ``hidden``.
+
+    Returns:
+        (m, d), on the device of ``rows``.
+    """
+    return hidden[rows.to(hidden.device)].to(rows.device)
+
+
 def fit_subspaces(
     hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, seed: int, max_workspace_gb: float = 1.0
 ) -> Subspaces:
     """Fit centroid and basis of every group.
 
     Args:
-        hidden: (n, d) float32 or bfloat16 hidden states.
+        hidden: (n, d) float32 or bfloat16 hidden states, on the device of ``rows`` or in host memory.
         rows: (m,) int64 indices into ``hidden`` of the positive tokens, group after group.
         counts: (G,) int64 number of rows of each group, at least 2.
         rank: k, the largest number of directions.
@@ -70,13 +83,13 @@ def fit_subspaces(
     d = hidden.shape[1]
     width = min(rank, d)
     subspaces = Subspaces(
-        centroid=hidden.new_zeros(len(counts), d, dtype=torch.float32),
-        basis=hidden.new_zeros(len(counts), d, width, dtype=torch.float32),
-        rms=hidden.new_zeros(len(counts), d, dtype=torch.float32),
+        centroid=torch.zeros(len(counts), d, device=rows.device),
+        basis=torch.zeros(len(counts), d, width, device=rows.device),
+        rms=torch.zeros(len(counts), d, device=rows.device),
     )
     if not len(counts):
         return subspaces
-    start = _start_matrix(d, min(rank + OVERSAMPLING, d), seed).to(hidden.device)
+    start = _start_matrix(d, min(rank + OVERSAMPLING, d), seed).to(rows.device)
     first_row = counts.cumsum(0) - counts
     for chunk in _chunks(counts, d, start.shape[1], max_workspace_gb):
         tokens, present = _gather(hidden, rows, first_row[chunk], counts[chunk])
@@ -84,7 +97,7 @@ def fit_subspaces(
         centroid = centroid.float()
         subspaces.rms[chunk] = torch.linalg.vector_norm(tokens, dim=1) / counts[chunk, None].sqrt()
         tokens.sub_(centroid[:, None]).mul_(present[:, :, None])
-        if hidden.is_cuda and hidden.dtype == torch.bfloat16:
+        if rows.is_cuda and hidden.dtype == torch.bfloat16:
             tokens = tokens.bfloat16()  # for tensor cores; rounding of centred tokens moves weights by 1e-4 on average
         subspaces.centroid[chunk] = centroid
         subspaces.basis[chunk] = _top_right_singular_vectors(tokens, counts[chunk], width, start)
@@ -116,10 +129,10 @@ def _chunks(counts: Tensor, d: int, q: int, max_workspace_gb: float) -> list[Ten
 
 def _gather(hidden: Tensor, rows: Tensor, first_row: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     """Padded (g, m, d) float32 layer-normalised tokens of g groups and the (g, m) float32 mask of real ones."""
-    slots = torch.arange(int(counts.max()), device=hidden.device)
+    slots = torch.arange(int(counts.max()), device=rows.device)
     present = slots < counts[:, None]
     index = rows[(first_row[:, None] + slots).clamp(max=len(rows) - 1)]
-    tokens = layer_norm(hidden[index.flatten()]).view(*index.shape, -1)
+    tokens = layer_norm(take(hidden, index.flatten())).view(*index.shape, -1)
     return tokens.mul_(present[:, :, None]), present.float()
 
 

@@ -20,6 +20,7 @@ from verl_resrl.shared_subspaces import subspaces_of_groups
 
 # relative on purpose: massive activations shrink residuals by orders of magnitude, not their information
 DEGENERATE_SPREAD = 1e-4
+ROWS_AT_A_TIME = 1024  # of the check for states that are not finite, which a CPU brings to float32
 
 
 class NonFiniteError(ValueError):
@@ -68,7 +69,8 @@ def token_weights(
 
     Args:
         hidden: (num_tokens, hidden_size) float32 or bfloat16: the input of the last decoder layer at the position
-            that predicts the token; response tokens of all sequences, in any order.
+            that predicts the token; response tokens of all sequences, in any order. May lie in host memory while
+            the other tensors lie on a GPU, which computes: then a part at a time is copied there.
         sequence_ids: (num_tokens,) int64, the sequence of each token.
         group_ids: (num_sequences,) int64, the prompt group of each sequence.
         is_positive: (num_sequences,) bool, whether the sequence is correct.
@@ -82,7 +84,7 @@ def token_weights(
             of the whole batch on one rank.
 
     Returns:
-        TokenWeights, on the device of ``hidden``; ``active`` is that of the groups of all ranks.
+        TokenWeights, on the device of ``sequence_ids``; ``active`` is that of the groups of all ranks.
 
     Raises:
         NonFiniteError: a hidden state is not finite, and ``config.on_failure`` is "stop"; raised on every rank.
@@ -91,7 +93,8 @@ def token_weights(
     config = ResRLConfig() if config is None else config
     exchange = Exchange() if exchange is None else exchange
     _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, token_keys)
-    backend = choose_backend(backend, hidden, min(config.rank, hidden.shape[1]))
+    device = sequence_ids.device
+    backend = choose_backend(backend, hidden.dtype, device, min(config.rank, hidden.shape[1]))
     if token_keys is None:
         if exchange.size > 1:
             raise ValueError("ResRL: token_keys must be given with an exchange: sequence ids are those of one rank")
@@ -103,7 +106,7 @@ def token_weights(
     non_finite = _non_finite_groups(hidden, sequence_ids, group, len(all_group_ids), config, exchange)
     active = active_groups(group, positive, len(all_group_ids), config, exchange) & ~non_finite
 
-    weights = hidden.new_ones(len(hidden), dtype=torch.float32)
+    weights = torch.ones(len(hidden), device=device)
     residual = torch.full_like(weights, torch.nan)
     alignment = torch.full_like(weights, torch.nan)
     result = TokenWeights(weights, residual, alignment, active, non_finite)
@@ -132,7 +135,8 @@ def _non_finite_groups(
     hidden: Tensor, sequence_ids: Tensor, group: Tensor, num_groups: int, config: ResRLConfig, exchange: Exchange
 ) -> Tensor:
     """(num_groups,) bool, on all ranks the same; every rank raises if one has to."""
-    bad = ~torch.isfinite(hidden.sum(1, dtype=torch.float32))
+    sums = [part.to(group.device).sum(1, dtype=torch.float32) for part in hidden.split(ROWS_AT_A_TIME)]
+    bad = ~torch.isfinite(torch.cat(sums))
     per_group = exchange.sum(torch.bincount(group[bad], minlength=num_groups))
     if config.on_failure == "stop" and per_group.any():
         raise NonFiniteError(torch.unique(sequence_ids[bad]), int(per_group.sum()))

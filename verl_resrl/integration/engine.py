@@ -1,76 +1,86 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""verl's FSDP engine with ResRL: tap -> token weights -> weighted advantages.
+"""An engine of verl's with ResRL: tap -> token weights -> weighted advantages.
 
 In the old_log_prob pass the engine taps one layer and returns ``resrl_weights`` beside the log-probabilities; in
-the update it finds them in the batch again and multiplies the advantages. Registered under a model type of its own,
-so that runs without ResRL never touch it, and by the import of this module, which only the configuration of a ResRL
-run causes (``actor_rollout_ref.actor.fsdp_config._target_``).
+the update it finds them in the batch again and multiplies the advantages. ``fsdp`` and ``megatron`` say where their
+engine has that layer and where its hidden states lie. They register the result under a model type of its own, so that
+runs without ResRL never touch it, when the configuration of a ResRL run causes their import.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import torch
 from tensordict import TensorDict
-from verl.utils import tensordict_utils as tu
-from verl.utils.device import get_device_name
-from verl.workers.config import FSDPEngineConfig
-from verl.workers.engine import EngineRegistry
-from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+from torch import Tensor, nn
+from verl.utils.device import get_device_id, get_device_name
+from verl.workers.engine import BaseEngine
 
 from verl_resrl.config import ResRLConfig
-from verl_resrl.cpu.engine import CPUEngineMixin
 from verl_resrl.exchange import Exchange
 from verl_resrl.integration.batch import Batch, per_response_token, read_batch
-from verl_resrl.integration.metrics import group_metrics, weight_metrics
+from verl_resrl.integration.metrics import group_metrics, memory_metrics, weight_metrics
 from verl_resrl.integration.policy_loss import POSITIVE_TOKENS, SHIFT_SUM
-from verl_resrl.integration.tap import HiddenStateTap, ResponseStates, find_last_decoder_layer
+from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
 from verl_resrl.sampling import hash64
 from verl_resrl.weights import token_weights
 
 MODEL_TYPE = "resrl"
 _ROW = "resrl_row"  # number of a sequence in its batch, to recognise it in a micro-batch
 if TYPE_CHECKING:
-    _FSDPEngine = FSDPEngineWithLMHead
+    _Engine = BaseEngine
 else:
-    _FSDPEngine = object  # mixed into one
+    _Engine = object  # mixed into one
 
 
-@dataclass
-class ResRLFSDPEngineConfig(FSDPEngineConfig):
-    """verl's FSDP settings and ours.
+def resrl_settings(resrl: Any, bypass_mode: bool) -> ResRLConfig:
+    """Validate what the engine's configuration says of ResRL.
 
-    Attributes:
-        resrl: settings of ResRL; a mapping with the fields of ``ResRLConfig`` is converted.
+    Args:
+        resrl: settings; a mapping with the fields of ``ResRLConfig`` is converted.
         bypass_mode: whether verl skips the old_log_prob pass (``algorithm.rollout_correction.bypass_mode``).
 
     Raises:
         ValueError: a setting is out of range, or the old_log_prob pass, which ResRL needs, is skipped.
     """
-
-    resrl: Any = field(default_factory=ResRLConfig)
-    bypass_mode: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.bypass_mode:
-            raise ValueError(
-                "ResRL takes its hidden states from the old_log_prob pass, which bypass mode skips: set "
-                "algorithm.rollout_correction.bypass_mode=False (decoupled mode works), or use another +method="
-            )
-        if not isinstance(self.resrl, ResRLConfig):
-            object.__setattr__(self, "resrl", ResRLConfig(**self.resrl))
+    if bypass_mode:
+        raise ValueError(
+            "ResRL takes its hidden states from the old_log_prob pass, which bypass mode skips: set "
+            "algorithm.rollout_correction.bypass_mode=False (decoupled mode works), or use another +method="
+        )
+    return resrl if isinstance(resrl, ResRLConfig) else ResRLConfig(**resrl)
 
 
-class ResRLEngineMixin(_FSDPEngine):
-    """ResRL on top of an FSDP engine of verl; see the module's text."""
+def check_engine(name: str, strategies: Collection[str], strategy: str) -> None:
+    """Check that the configuration of this engine is the one of the actor's.
+
+    Args:
+        name: of the choice ``resrl_engine=``.
+        strategies: values of ``actor_rollout_ref.actor.strategy`` that it is for.
+        strategy: the actor's.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if strategy not in strategies:
+        other = "megatron" if strategy == "megatron" else "dp"
+        advice = f"add resrl_engine={other}" if other != name else f"ResRL does not run on {strategy}"
+        raise ValueError(
+            f"ResRL: resrl_engine={name} is for {' and '.join(strategies)}, the actor's is {strategy}: {advice}"
+        )
+
+
+class ResRLEngineMixin(_Engine):
+    """ResRL on top of an engine of verl; see the module's text."""
+
+    model_config: Any  # verl's engines set both
+    engine_config: Any
 
     def __init__(self, model_config: Any, engine_config: Any, *args: Any, **kwargs: Any) -> None:
         model_config.model_type = "language_model"  # what the base class builds; ours is a name for the registry only
-        super().__init__(model_config, engine_config, *args, **kwargs)
+        super().__init__(model_config, engine_config, *args, **kwargs)  # type: ignore[call-arg]
         # the engine of a reference policy has verl's own settings: it stays as it is
         self._resrl: ResRLConfig | None = getattr(engine_config, "resrl", None)
         self._states: ResponseStates | None = None
@@ -79,12 +89,12 @@ class ResRLEngineMixin(_FSDPEngine):
     def initialize(self) -> None:
         """Build the model as verl does and attach the tap."""
         super().initialize()
-        if self._resrl is None:
-            return
-        hf_config = self.model_config.hf_config
-        text_config = hf_config.get_text_config()
-        layer = find_last_decoder_layer(self.module, text_config.num_hidden_layers)
-        self._tap = HiddenStateTap(layer)
+        layer = self._tapped_layer() if self._resrl is not None else None
+        self._tap = None if layer is None else HiddenStateTap(layer)
+
+    def _tapped_layer(self) -> nn.Module | None:
+        """The last decoder layer; None where another process of this replica has it."""
+        raise NotImplementedError
 
     # -- old_log_prob pass ---------------------------------------------------------------------------------------
 
@@ -94,7 +104,7 @@ class ResRLEngineMixin(_FSDPEngine):
         With LoRA, verl computes the reference policy's log-probabilities by a second call on the same batch, which
         has its weights already.
         """
-        if self._resrl is None or "resrl_weights" in data or "rm_scores" not in data:
+        if self._resrl is None or self._tap is None or "resrl_weights" in data or "rm_scores" not in data:
             return super().infer_batch(data, loss_function)
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
         batch = read_batch(data, self._resrl, exchange)
@@ -105,7 +115,7 @@ class ResRLEngineMixin(_FSDPEngine):
             output["model_output"].update(_model_output(batch, nothing, nothing, nothing))
             return output
 
-        states = ResponseStates(batch.prompt_lengths, batch.wanted, batch.response_lengths)
+        states = ResponseStates(batch.prompt_lengths, batch.wanted, batch.response_lengths, self._resrl.hidden_offload)
         data[_ROW] = torch.arange(len(batch.group_ids))
         self._states = states
         self._tap.start()
@@ -118,33 +128,22 @@ class ResRLEngineMixin(_FSDPEngine):
         output["model_output"].update(self._compute_weights(batch, states, exchange))
         return output
 
-    def prepare_model_outputs(
-        self, output: Any, output_args: Any, micro_batch: TensorDict, logits_processor_func: Any
-    ) -> Any:
-        """Compute verl's outputs of a micro-batch and keep the tapped hidden states of its response tokens."""
-        model_output = super().prepare_model_outputs(
-            output=output,
-            output_args=output_args,
-            micro_batch=micro_batch,
-            logits_processor_func=logits_processor_func,
-        )
-        if self._states is not None:
-            hidden = self._tap.take()
-            offsets = micro_batch["input_ids"].offsets().cpu()
-            if tu.get_non_tensor_data(data=micro_batch, key="use_remove_padding", default=True):
-                hidden = self._gather_and_unpad_packed(hidden.squeeze(0), output_args["pad_size"])
-                starts = offsets[:-1]
-            else:
-                starts = torch.arange(hidden.shape[0]) * hidden.shape[1]
-                hidden = hidden.flatten(0, 1)
-            self._states.store(hidden, micro_batch[_ROW].cpu(), starts)
-        return model_output
+    def _keep(self, hidden: Tensor, starts: Tensor, micro_batch: TensorDict) -> None:
+        """Keep the hidden states of the response tokens of a micro-batch.
 
-    def _compute_weights(self, batch: Batch, states: ResponseStates, exchange: Exchange) -> dict[str, torch.Tensor]:
+        Args:
+            hidden: (n, d), of all its positions.
+            starts: (num_sequences,) int64 on the CPU, row at which each of its sequences begins.
+            micro_batch: has the number of each sequence in the whole batch.
+        """
+        assert self._states is not None
+        self._states.store(hidden, micro_batch[_ROW].cpu(), starts)
+
+    def _compute_weights(self, batch: Batch, states: ResponseStates, exchange: Exchange) -> dict[str, Tensor]:
         assert self._resrl is not None
         begin = time.perf_counter()
         hidden = states.hidden()
-        device = hidden.device
+        device = torch.device(get_device_id())
         out = token_weights(
             hidden if hidden.dtype == torch.bfloat16 else hidden.float(),
             states.sequence_ids.to(device),
@@ -159,6 +158,7 @@ class ResRLEngineMixin(_FSDPEngine):
         self._metrics = group_metrics(batch, out.non_finite.cpu(), exchange)
         self._metrics |= weight_metrics(negative, out, hidden.shape[1], exchange)
         result = _model_output(batch, out.weights, out.residual, out.alignment)
+        self._metrics |= memory_metrics(hidden, device)
         self._metrics["resrl/seconds"] = time.perf_counter() - begin
         self._metrics["resrl/exchange_seconds"] = exchange.seconds
         self._metrics["resrl/exchange_gb"] = exchange.bytes_sent / 1e9
@@ -184,7 +184,9 @@ class ResRLEngineMixin(_FSDPEngine):
         scale = _negative_scale(data["advantages"].values(), data["resrl_weights"].values())
         data["advantages"] = torch.nested.as_nested_tensor(weighted, layout=torch.jagged)
         outputs = super().train_batch(data, loss_function)
-        metrics = outputs["metrics"]
+        metrics = outputs.get("metrics")
+        if metrics is None:  # another process of this replica has the loss
+            return outputs
         self._report_shift(metrics)
         metrics.update({name: [value] for name, value in self._metrics.items()})
         metrics["resrl/negative_advantage_scale"] = [scale]
@@ -199,9 +201,7 @@ class ResRLEngineMixin(_FSDPEngine):
             metrics["resrl/positive_logp_shift"] = [total / tokens]
 
 
-def _model_output(
-    batch: Batch, weights: torch.Tensor, residual: torch.Tensor, alignment: torch.Tensor
-) -> dict[str, torch.Tensor]:
+def _model_output(batch: Batch, weights: Tensor, residual: Tensor, alignment: Tensor) -> dict[str, Tensor]:
     """What goes beside the log-probabilities into verl's batch: one value per response token, jagged."""
     return {
         "resrl_weights": per_response_token(weights, batch, fill=1.0),
@@ -210,18 +210,8 @@ def _model_output(
     }
 
 
-def _negative_scale(advantages: torch.Tensor, weights: torch.Tensor) -> float:
+def _negative_scale(advantages: Tensor, weights: Tensor) -> float:
     """Share of the negative advantage that the weights leave: sum |w A| / sum |A| over tokens with A < 0."""
     size = advantages.clamp(max=0).abs()
     total = size.sum()
     return float((size * weights).sum() / total) if total > 0 else 1.0
-
-
-@EngineRegistry.register(model_type=MODEL_TYPE, backend=["fsdp", "fsdp2"], device=["cuda", "npu"])
-class ResRLFSDPEngine(ResRLEngineMixin, FSDPEngineWithLMHead):
-    """ResRL on verl's FSDP and FSDP2 engine."""
-
-
-@EngineRegistry.register(model_type=MODEL_TYPE, backend="fsdp2", device="cpu")
-class ResRLCPUEngine(ResRLEngineMixin, CPUEngineMixin, FSDPEngineWithLMHead):
-    """ResRL on verl's FSDP2 engine on a CPU."""

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ResRL reports of a batch, over all ranks; verl logs each under the prefix ``actor/``."""
 
+import resource
+
 import torch
 from torch import Tensor
 
@@ -73,4 +75,26 @@ def group_metrics(batch: Batch, non_finite: Tensor, exchange: Exchange) -> dict[
         "resrl/fallback_non_finite_count": non_finite.sum().item(),
         "resrl/fallback_few_tokens_count": few_tokens.sum().item(),
         "resrl/fallback_count": (non_finite | few_tokens).sum().item(),
+    }
+
+
+def memory_metrics(hidden: Tensor, device: torch.device) -> dict[str, float]:
+    """Say how much memory this rank has used.
+
+    Args:
+        hidden: hidden states that were held.
+        device: that computes.
+
+    Returns:
+        ``resrl/hidden_gb``, 10^9 bytes of hidden states; ``resrl/hidden_offloaded``, 1 if they were in host memory;
+        ``resrl/peak_gb``, the most that was allocated on the device so far (on a CPU: the process's resident size).
+    """
+    if device.type == "cpu":
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
+    else:
+        peak = torch.get_device_module(device).max_memory_allocated()
+    return {
+        "resrl/hidden_gb": hidden.numel() * hidden.element_size() / 1e9,
+        "resrl/hidden_offloaded": float(hidden.device != device),
+        "resrl/peak_gb": peak / 1e9,
     }

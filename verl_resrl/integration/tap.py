@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from verl_resrl.memory import hidden_bytes, waits_on_device
+
 # towers of other modalities may have as many layers as the language model
 _OTHER_TOWERS = ("visual", "vision", "audio", "image", "talker", "mtp")
 
@@ -91,9 +93,12 @@ class ResponseStates:
         prompt_lengths: (num_sequences,) int64.
         response_mask: (num_response_tokens,) bool over all sequences one after the other: tokens wanted.
         response_lengths: (num_sequences,) int64.
+        offload: where the buffer is, ``ResRLConfig.hidden_offload``.
     """
 
-    def __init__(self, prompt_lengths: Tensor, response_mask: Tensor, response_lengths: Tensor) -> None:
+    def __init__(
+        self, prompt_lengths: Tensor, response_mask: Tensor, response_lengths: Tensor, offload: str = "device"
+    ) -> None:
         sequence = torch.repeat_interleave(torch.arange(len(response_lengths)), response_lengths)
         first = response_lengths.cumsum(0) - response_lengths
         position = torch.arange(len(sequence)) - first[sequence]
@@ -103,6 +108,7 @@ class ResponseStates:
         self._first = self._count.cumsum(0) - self._count
         # logits at one position before the token predict it
         self._source = prompt_lengths[self.sequence_ids] + self.positions - 1
+        self._offload = offload
         self._buffer: Tensor | None = None
         self._missing = len(self.sequence_ids)
 
@@ -115,12 +121,17 @@ class ResponseStates:
             starts: (m,) int64 on the CPU, row of ``hidden`` at which each of them begins.
         """
         if self._buffer is None:
-            self._buffer = hidden.new_empty(len(self.sequence_ids), hidden.shape[1])
+            self._buffer = _allocate(len(self.sequence_ids), hidden, self._offload)
         count = self._count[sequences]
         within = torch.arange(int(count.sum())) - (count.cumsum(0) - count).repeat_interleave(count)
         target = self._first[sequences].repeat_interleave(count) + within
         source = starts.repeat_interleave(count) + self._source[target]
-        self._buffer[target.to(hidden.device)] = hidden[source.to(hidden.device)]
+        if self._buffer.device == hidden.device:
+            self._buffer[target.to(hidden.device)] = hidden[source.to(hidden.device)]
+        else:  # gathered first: rows go to host memory a sequence at a time
+            parts = hidden[source.to(hidden.device)].split(count.tolist())
+            for part, first in zip(parts, self._first[sequences].tolist(), strict=True):
+                self._buffer[first : first + len(part)].copy_(part, non_blocking=True)
         self._missing -= len(target)
 
     def hidden(self) -> Tensor:
@@ -131,4 +142,19 @@ class ResponseStates:
         """
         if self._missing or self._buffer is None:
             raise RuntimeError(f"ResRL: the hidden states of {self._missing} response tokens were not captured")
+        if torch.accelerator.is_available():
+            torch.accelerator.synchronize()  # copies to host memory go on beside the forward pass
         return self._buffer
+
+
+def _allocate(num_tokens: int, like: Tensor, offload: str) -> Tensor:
+    """(num_tokens, d) buffer for hidden states like those given, on their device or in pinned host memory."""
+    shape = (num_tokens, like.shape[1])
+    if like.device.type == "cpu":
+        return like.new_empty(shape)
+    device = torch.get_device_module(like.device)
+    # what the allocator holds without using it is as good as free
+    free = device.mem_get_info()[0] + device.memory_reserved() - device.memory_allocated()
+    if waits_on_device(offload, hidden_bytes(*shape, like.element_size()), free):
+        return like.new_empty(shape)
+    return torch.empty(shape, dtype=like.dtype, pin_memory=True)

@@ -1,0 +1,88 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""ResRL on verl's FSDP and FSDP2 engine, with remove-padding and Ulysses sequence parallelism or without."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tensordict import TensorDict
+from torch import nn
+from verl.utils import tensordict_utils as tu
+from verl.workers.config import FSDPEngineConfig
+from verl.workers.engine import EngineRegistry
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+
+from verl_resrl.config import ResRLConfig
+from verl_resrl.cpu.engine import CPUEngineMixin
+from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
+from verl_resrl.integration.tap import find_last_decoder_layer
+
+if TYPE_CHECKING:
+    _FSDPEngine = FSDPEngineWithLMHead
+else:
+    _FSDPEngine = object  # mixed into one
+
+
+@dataclass
+class ResRLFSDPEngineConfig(FSDPEngineConfig):
+    """verl's FSDP settings and ours.
+
+    Attributes:
+        resrl: settings of ResRL; a mapping with the fields of ``ResRLConfig`` is converted.
+        bypass_mode: whether verl skips the old_log_prob pass (``algorithm.rollout_correction.bypass_mode``).
+        actor_strategy: ``actor_rollout_ref.actor.strategy``.
+
+    Raises:
+        ValueError: a setting is out of range, the old_log_prob pass, which ResRL needs, is skipped, or the actor runs
+            on another engine.
+    """
+
+    resrl: Any = field(default_factory=ResRLConfig)
+    bypass_mode: bool = False
+    actor_strategy: str = "fsdp"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_engine("dp", ("fsdp", "fsdp2"), self.actor_strategy)
+        object.__setattr__(self, "resrl", resrl_settings(self.resrl, self.bypass_mode))
+
+
+class ResRLFSDPMixin(ResRLEngineMixin, _FSDPEngine):
+    """Where an FSDP engine has the tapped layer and its hidden states."""
+
+    def _tapped_layer(self) -> nn.Module:
+        text_config = self.model_config.hf_config.get_text_config()
+        return find_last_decoder_layer(self.module, text_config.num_hidden_layers)
+
+    def prepare_model_outputs(
+        self, output: Any, output_args: Any, micro_batch: TensorDict, logits_processor_func: Any
+    ) -> Any:
+        """Compute verl's outputs of a micro-batch and keep the tapped hidden states of its response tokens."""
+        model_output = super().prepare_model_outputs(
+            output=output,
+            output_args=output_args,
+            micro_batch=micro_batch,
+            logits_processor_func=logits_processor_func,
+        )
+        if self._states is not None:
+            assert self._tap is not None
+            hidden = self._tap.take()
+            if tu.get_non_tensor_data(data=micro_batch, key="use_remove_padding", default=True):
+                hidden = self._gather_and_unpad_packed(hidden.squeeze(0), output_args["pad_size"])
+                starts = micro_batch["input_ids"].offsets()[:-1].cpu()
+            else:
+                starts = torch.arange(hidden.shape[0]) * hidden.shape[1]
+                hidden = hidden.flatten(0, 1)
+            self._keep(hidden, starts, micro_batch)
+        return model_output
+
+
+@EngineRegistry.register(model_type=MODEL_TYPE, backend=["fsdp", "fsdp2"], device=["cuda", "npu"])
+class ResRLFSDPEngine(ResRLFSDPMixin, FSDPEngineWithLMHead):
+    """ResRL on verl's FSDP and FSDP2 engine."""
+
+
+@EngineRegistry.register(model_type=MODEL_TYPE, backend="fsdp2", device="cpu")
+class ResRLCPUEngine(ResRLFSDPMixin, CPUEngineMixin, FSDPEngineWithLMHead):
+    """ResRL on verl's FSDP2 engine on a CPU."""

@@ -1,0 +1,126 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""ResRL on verl's Megatron engine: tensor, sequence, pipeline and context parallel.
+
+The hidden states travel through verl's forward as one more output of the logits processor: verl itself then gathers
+them over context-parallel ranks and takes out the padding, as it does with the log-probabilities.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor, nn
+from verl.utils.megatron_utils import unwrap_model
+from verl.workers.config import McoreEngineConfig
+from verl.workers.engine import EngineRegistry
+from verl.workers.engine.megatron.transformer_impl import MegatronEngineWithLMHead
+
+from verl_resrl.config import ResRLConfig
+from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
+
+_HIDDEN = "resrl_hidden"
+if TYPE_CHECKING:
+    _MegatronEngine = MegatronEngineWithLMHead
+else:
+    _MegatronEngine = object  # mixed into one
+
+
+@dataclass
+class ResRLMegatronEngineConfig(McoreEngineConfig):
+    """verl's Megatron settings and ours.
+
+    Attributes:
+        resrl: settings of ResRL; a mapping with the fields of ``ResRLConfig`` is converted.
+        bypass_mode: whether verl skips the old_log_prob pass (``algorithm.rollout_correction.bypass_mode``).
+        actor_strategy: ``actor_rollout_ref.actor.strategy``.
+
+    Raises:
+        ValueError: a setting is out of range, the old_log_prob pass, which ResRL needs, is skipped, or the actor runs
+            on another engine.
+    """
+
+    resrl: Any = field(default_factory=ResRLConfig)
+    bypass_mode: bool = False
+    actor_strategy: str = "megatron"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_engine("megatron", ("megatron",), self.actor_strategy)
+        object.__setattr__(self, "resrl", resrl_settings(self.resrl, self.bypass_mode))
+
+
+class ResRLMegatronMixin(ResRLEngineMixin, _MegatronEngine):
+    """Where a Megatron engine has the tapped layer and its hidden states."""
+
+    def _tapped_layer(self) -> nn.Module | None:
+        """The last layer of the last pipeline stage's last chunk.
+
+        Raises:
+            ValueError: the last stage has no decoder layer, or Megatron runs in a way that hides hidden states.
+        """
+        for name, why in (
+            ("use_fused_kernels", "verl's fused forward has no place for hidden states"),
+            ("dynamic_context_parallel", "ranks that share sequences change from micro-batch to micro-batch"),
+        ):
+            if getattr(self.engine_config, name):
+                raise ValueError(f"ResRL with Megatron needs {name}=False: {why}")
+        model = unwrap_model(self.module[-1])
+        if not model.post_process:
+            return None
+        decoder = getattr(model, "language_model", model).decoder
+        if not len(decoder.layers):
+            raise ValueError(
+                "ResRL: the last pipeline stage has no decoder layer to take hidden states from; give it at least one "
+                "(num_layers_in_last_pipeline_stage in actor_rollout_ref.actor.megatron.override_transformer_config)"
+            )
+        return decoder.layers[-1]
+
+    def _lm_head_logits_processor(self, logits: Tensor, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Compute verl's outputs of a micro-batch and put the tapped hidden states beside them.
+
+        Args:
+            logits: (batch, length, vocabulary of this rank); (1, packed length, ...) with remove-padding.
+            args: passed on to verl's engine, like kwargs.
+            kwargs: passed on to verl's engine.
+        """
+        outputs = super()._lm_head_logits_processor(logits, *args, **kwargs)
+        if self._states is not None:
+            assert self._tap is not None
+            hidden = self._tap.take()  # (length, batch, d), of this rank's part of the length if sequence parallel
+            if self.tf_config.sequence_parallel:
+                hidden = gather_sequence(hidden)
+            outputs[_HIDDEN] = hidden.transpose(0, 1).contiguous()
+        return outputs
+
+    def prepare_model_outputs(self, output: dict[str, Any], data: TensorDict) -> Any:
+        """Take the hidden states out of a micro-batch's outputs and keep those of its response tokens."""
+        hidden = output.pop(_HIDDEN, None)
+        if hidden is not None:
+            self._keep(hidden.values(), hidden.offsets()[:-1].cpu(), data)
+        return super().prepare_model_outputs(output, data)
+
+
+def gather_sequence(hidden: Tensor, group: Any = None) -> Tensor:
+    """Put the parts of a sequence-parallel tensor together, without gradient.
+
+    Args:
+        hidden: (length / ranks, batch, d).
+        group: tensor-parallel ranks; Megatron's by default.
+
+    Returns:
+        (length, batch, d).
+    """
+    if group is None:
+        from megatron.core import parallel_state
+
+        group = parallel_state.get_tensor_model_parallel_group()
+    whole = hidden.new_empty(hidden.shape[0] * torch.distributed.get_world_size(group), *hidden.shape[1:])
+    torch.distributed.all_gather_into_tensor(whole, hidden.contiguous(), group=group)
+    return whole
+
+
+@EngineRegistry.register(model_type=MODEL_TYPE, backend="megatron")
+class ResRLMegatronEngine(ResRLMegatronMixin, MegatronEngineWithLMHead):
+    """ResRL on verl's Megatron engine."""
