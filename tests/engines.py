@@ -81,8 +81,7 @@ def make_engine(
     start_process_group()
     model_config = HFModelConfig(
         path=str(folder),
-        override_config={"attn_implementation": "sdpa"},
-        **({"use_remove_padding": False} | (model_options or {})),
+        **({"use_remove_padding": False, "override_config": {"attn_implementation": "sdpa"}} | (model_options or {})),
     )
     options = {
         "strategy": "fsdp2",

@@ -14,10 +14,15 @@ from tests.test_engine import RESRL, SEQUENCES, expected, infer, train, with_adv
 
 # rank of each sequence: with four, prompt "a" is on three of them, and one has only padding and an inactive group
 PLACES = {2: [0, 1, 1, 0, 1, 0, 0, 1], 4: [0, 1, 1, 2, 3, 0, 2, 3]}
-VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "padded": ({}, {"micro_batch_size_per_gpu": 1}),
-    "remove_padding": ({"use_remove_padding": True}, {"micro_batch_size_per_gpu": 1}),
-    "dynamic": ({"use_remove_padding": True}, {"use_dynamic_bsz": True, "max_token_len_per_gpu": 30}),
+# options of the model, of the engine, and of the pass
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "padded": ({}, {"reshard_after_forward": False}, {"micro_batch_size_per_gpu": 2}),
+    "remove_padding": (
+        {"use_remove_padding": True},
+        {"param_offload": True, "optimizer_offload": True},
+        {"micro_batch_size_per_gpu": 1},
+    ),
+    "dynamic": ({"use_remove_padding": True}, {}, {"use_dynamic_bsz": True, "max_token_len_per_gpu": 30}),
 }
 
 
@@ -27,9 +32,9 @@ def run_rank(rank: int, world_size: int, folder: str) -> None:
     start_process_group(rank, world_size, init_method=f"file://{folder}/rendezvous{world_size}")
     rows = [row for row, place in enumerate(PLACES[world_size]) if place == rank]
     results = {}
-    for name, (model_options, settings) in VARIANTS.items():
+    for name, (model_options, engine_options, settings) in VARIANTS.items():
         data = tu.index_select_tensor_dict(make_batch(SEQUENCES), rows)
-        engine = make_engine(Path(folder), RESRL, model_options, fsdp_size=world_size)
+        engine = make_engine(Path(folder), RESRL, model_options, fsdp_size=world_size, **engine_options)
         output = infer(engine, data, **settings)
         weights = output["resrl_weights"]
         data = with_advantages(data, output["log_probs"], [SEQUENCES[row] for row in rows])
