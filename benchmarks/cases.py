@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Collection
 
+from benchmarks.exchange_cost import exchange_cases
 from benchmarks.questions import QUESTIONS
 from benchmarks.record import Case
 from benchmarks.residual_bandwidth import residual_cases
@@ -14,6 +15,7 @@ _CASES: dict[str, Callable[[str], list[Case]]] = {
     "weights": weight_cases,
     "residual": residual_cases,
     "step": step_cases,
+    "exchange": exchange_cases,
     "growth": growth_cases,
 }
 

@@ -19,6 +19,8 @@ METRICS = {
     "seconds": ("time (ms)", 1e3),
     "peak_bytes": ("peak memory (MiB)", 2**-20),
     "bytes_per_second": ("bandwidth (GB/s)", 1e-9),
+    "exchange_seconds": ("exchange between ranks (ms)", 1e3),
+    "sent_bytes": ("sent by all ranks (MiB)", 2**-20),
     "weight_error_mean": ("mean error of the weights", 1.0),
     "weight_error_max": ("largest error of the weights", 1.0),
 }

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -33,6 +34,8 @@ def run(device: str, questions: Collection[str], folder: Path, console: Console)
     for question, reason in NEEDS_GPU.items():
         if device == "cpu" and question in questions:
             console.print(f"{question}: skipped without an NVIDIA GPU, {reason}", highlight=False)
+    if device == "cuda" and "exchange" in questions and torch.cuda.device_count() < 2:
+        console.print("exchange: skipped with one GPU; CUDA_VISIBLE_DEVICES= measures it on the CPU", highlight=False)
     path = folder / f"{device}.csv"
     stopped = _measure(all_cases(device, questions), ResultsFile(path, device, questions), console)
     rows = read_measurements(path)

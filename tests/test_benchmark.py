@@ -14,7 +14,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks import cases, residual_bandwidth, run, training_step
+from benchmarks import cases, exchange_cost, residual_bandwidth, run, training_step
 from benchmarks.csv_file import COLUMNS, ResultsFile, read_measurements
 from benchmarks.eager import eager_token_weights
 from benchmarks.inputs import Inputs, make_inputs
@@ -183,6 +183,15 @@ def test_step_is_measured_with_and_without_resrl():
     assert values["tiny step", "without", "peak_bytes"] > values["tiny log-prob pass", "without", "peak_bytes"]
 
 
+def test_exchange_is_measured_against_its_bound():
+    size = replace(SMALL, response_tokens=40, dtype=torch.bfloat16)
+    rows = exchange_cost.measure("2 ranks", 2, size, "cpu")
+    values = {(row.method, row.metric): row.value for row in rows}
+    assert values["bound", "sent_bytes"] == size.tokens // 2 * size.d * 2
+    assert values["resrl", "sent_bytes"] > 0
+    assert 0 < values["resrl", "exchange_seconds"] < values["resrl", "seconds"]
+
+
 # files and reports
 
 
@@ -261,7 +270,8 @@ def test_tables_hold_measured_value_baseline_ratio_and_target():
 def test_without_a_gpu_every_other_question_has_cases():
     asked = {case.question for case in cases.all_cases("cpu", list(QUESTIONS))}
     assert asked == set(QUESTIONS) - set(NEEDS_GPU)
-    assert {case.question for case in cases.all_cases("cuda", list(QUESTIONS))} == set(QUESTIONS)
+    on_gpu = {case.question for case in cases.all_cases("cuda", list(QUESTIONS))}
+    assert on_gpu | {"exchange"} == set(QUESTIONS)  # which needs several
 
 
 def test_help_needs_nothing_but_python():
