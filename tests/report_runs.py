@@ -27,7 +27,7 @@ def write_run(
     config = folder / "hydra" / ".hydra" / "config.yaml"
     config.parent.mkdir(parents=True)
     lines = [f"data: {{seed: {seed}, train_batch_size: 8}}", f"trainer: {{experiment_name: {method},"]
-    lines += [f"  default_local_dir: {folder}/checkpoints}}", f"algorithm: {{adv_estimator: {method.split('_')[0]}}}"]
+    lines += [f"  default_local_dir: {folder}/checkpoints}}", f"algorithm: {{adv_estimator: {method}}}"]
     lines += [f"actor_rollout_ref: {{rollout: {{seed: {seed}}}}}"]
     lines += ["resrl:", *(f"  {key}: {value}" for key, value in settings.items())] if settings else []
     config.write_text("\n".join(lines) + "\n")

@@ -52,15 +52,16 @@ def empty_figure(x: str, y: str, **layout: Any) -> go.Figure:
     figure.update_layout(
         template="none",
         autosize=True,
-        height=380,
-        margin={"l": 60, "r": 14, "t": 14, "b": 50},
+        height=360,
+        margin={"l": 50, "r": 14, "t": 34, "b": 44},
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#222"},
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#999", "activecolor": "#222", "orientation": "v"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="#ffffff",
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hoverlabel={"font": {"size": 12}},
         xaxis={"title": {"text": x, "standoff": 8}, **GRID},
-        yaxis={"title": {"text": y, "standoff": 8}, **GRID},
+        yaxis={"title": {"text": y, "standoff": 8}, "automargin": True, **GRID},
     )
     return figure.update_layout(**layout)
 

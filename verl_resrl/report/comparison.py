@@ -17,7 +17,15 @@ from verl_resrl.report.matched import matched_differences
 from verl_resrl.report.paired import paired_differences
 from verl_resrl.report.results import results_table
 from verl_resrl.report.run_folders import Run
-from verl_resrl.report.tables import common_ks, evaluation_table, last_steps, pass_table, problem_table, training_table
+from verl_resrl.report.tables import (
+    OVERALL,
+    common_ks,
+    evaluation_table,
+    last_steps,
+    pass_table,
+    problem_table,
+    training_table,
+)
 from verl_resrl.report.training_charts import lld_correlations
 
 PACKAGE = "verl_resrl"
@@ -71,13 +79,7 @@ def compare_runs(runs: Sequence[Run], baseline: str, progress: Callable[[int, in
     if not has_baseline:
         notes.append(f"There is no run of the baseline {baseline}, so there are no differences to it: see --baseline.")
     matched = matched_differences(evaluations, passes, problems, baseline, ks, sources) if has_baseline else []
-    # every shared checkpoint needs its samples: without them, "last" would be another one
-    known = evaluations.merge(problems[["method", "seed", "step"]].drop_duplicates(), on=["method", "seed", "step"])
-    same_last = set(_last(evaluations)) & set(_last(known))
-    testable = problems[
-        [pair in same_last for pair in zip(problems["method"], problems["seed"], problems["step"], strict=True)]
-    ]
-    paired = paired_differences(testable, baseline, ks, sources) if has_baseline else []
+    paired = paired_differences(_final(evaluations, problems), baseline, ks, sources) if has_baseline else []
     settings, of_seed = differing_settings(runs)
     numbers = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -124,9 +126,10 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _last(evaluations: pd.DataFrame) -> list[tuple[str, int, int]]:
-    last = last_steps(evaluations)
-    return list(zip(last["method"], last["seed"], last["step"], strict=True))
+def _final(evaluations: pd.DataFrame, problems: pd.DataFrame) -> pd.DataFrame:
+    """Counts of the last evaluated checkpoint after the start; none for a run whose last one has no samples."""
+    last = last_steps(evaluations[evaluations["step"] > 0])
+    return problems.merge(last[["method", "seed", "step"]].drop_duplicates(), on=["method", "seed", "step"])
 
 
 def _run_row(run: Run) -> dict[str, Any]:
@@ -153,7 +156,7 @@ def _frontier_rows(evaluations: pd.DataFrame, passes: pd.DataFrame, ks: Sequence
 def _unequal(evaluations: pd.DataFrame) -> list[str]:
     """What differs between evaluations and should not."""
     notes = []
-    overall = evaluations[evaluations["source"] == "overall"]
+    overall = evaluations[evaluations["source"] == OVERALL]
     for column, what in (("num_problems", "problems"), ("num_samples", "samples a problem")):
         counts = sorted(set(overall[column]))
         if len(counts) > 1:

@@ -48,48 +48,46 @@ def evaluation_charts(
     curves = {key(source): _pass_curves(passes[passes["source"] == source], ks, styles) for source in sources}
     nothing = "" if ks else NO_EVALUATIONS
     unmatched = "" if any(figure.data for figure in matched.values()) else _why_unmatched(baseline, styles)
-    return {
-        "frontier": Chart(
-            "frontier",
-            "The frontier: Avg@n against Pass@k over checkpoints",
-            "One line a run, one marker a checkpoint, in the order of training; the ring is the start, the large marker "
-            "the last checkpoint. Up and to the right is better. A method moves the trade-off outward if its line lies "
-            "above the baseline's at the same Avg; a line further left on the baseline's own line is the baseline "
-            "stopped early. One picture says nothing about other tasks, sizes or learning rates.",
-            ("source", "k"),
-            frontier,
-            nothing,
-            wide=True,
-        ),
-        "matched": Chart(
-            "matched",
-            f"Pass@k minus that of {baseline} at the same Avg",
-            "One line a seed, over the Avg that both runs cover; between checkpoints, straight lines. Above zero: outside "
-            "the baseline's line. Where a run reaches an Avg several times, its first time counts. A short line "
-            "compares little: see its ends in the table.",
-            ("source", "k"),
-            matched,
-            nothing or unmatched,
-            wide=True,
-        ),
-        "pass_at_k": Chart(
-            "pass_at_k",
-            "Pass@k of start and last checkpoint",
-            "The chance that at least one of k responses is right (unbiased estimate). Means over seeds; the band is the "
-            "95% bootstrap interval over problems, averaged over seeds: it says how far other problems could move the "
-            "curve, not other seeds. Overlapping bands do not mean no difference, as the problems are the same: see the "
-            "paired table.",
-            ("source",),
-            curves,
-            nothing,
-            wide=True,
-        ),
-    }
+    frontier_chart = Chart(
+        "frontier",
+        "The frontier: Avg@n against Pass@k over checkpoints",
+        "One line a run, one marker a checkpoint, in the order of training; the ring is the start, the large marker the "
+        "last checkpoint. Up and to the right is better. A method moves the trade-off outward if its line lies above "
+        "the baseline's at the same Avg. Points that lie on the baseline's own line are no gain: the baseline, stopped "
+        "earlier, is there too. One picture says nothing about other tasks, sizes or learning rates.",
+        ("source", "k"),
+        frontier,
+        nothing,
+        wide=True,
+    )
+    matched_chart = Chart(
+        "matched",
+        f"Pass@k minus that of {baseline} at the same Avg",
+        "One line a seed, over the Avg that both runs cover; between checkpoints, straight lines. Above zero: outside "
+        "the baseline's line. Where a run reaches an Avg several times, its first time counts. A short line compares "
+        "little: see its ends in the table.",
+        ("source", "k"),
+        matched,
+        nothing or unmatched,
+        wide=True,
+    )
+    pass_chart = Chart(
+        "pass_at_k",
+        "Pass@k of start and last checkpoint",
+        "The chance that at least one of k responses is right (unbiased estimate). Means over seeds; the band is the "
+        "95% bootstrap interval over problems, averaged over seeds: it says how far other problems could move the "
+        "curve, not other seeds. Overlapping bands do not mean no difference, as the problems are the same: see the "
+        "paired differences.",
+        ("source",),
+        curves,
+        nothing,
+        wide=True,
+    )
+    return {chart.name: chart for chart in (frontier_chart, matched_chart, pass_chart)}
 
 
 def _frontier(points: pd.DataFrame, k: int, styles: Mapping[str, Style]) -> go.Figure:
     figure = empty_figure("Avg@n", f"Pass@{k}", height=460)
-    shown: set[str] = set()
     for (method, seed), run in _by_style(points, styles):
         run = run.sort_values("step")
         last = run["step"].max()
@@ -100,20 +98,36 @@ def _frontier(points: pd.DataFrame, k: int, styles: Mapping[str, Style]) -> go.F
             mode="lines+markers",
             name=method,
             legendgroup=method,
-            showlegend=method not in shown,
+            showlegend=False,
             line={"color": style.colour, "dash": style.dash, "width": 1.6},
             marker={
                 "symbol": ["circle-open" if step == 0 else style.symbol for step in run["step"]],
-                "size": [13 if step == last else 10 if step == 0 else 7 for step in run["step"]],
+                "size": [14 if step == last else 11 if step == 0 else 8 for step in run["step"]],
                 "color": style.colour,
+                "opacity": 1,
                 "line": {"width": [2 if step == 0 else 0 for step in run["step"]], "color": style.colour},
             },
             customdata=run[["step", "low", "high"]],
             hovertemplate=f"{method} seed {seed}, step %{{customdata[0]}}<br>Avg@n %{{x:.3f}}<br>Pass@{k} %{{y:.3f}} "
             "(%{customdata[1]:.3f} to %{customdata[2]:.3f})<extra></extra>",
         )
-        shown.add(method)
+    for method in styles:
+        if (points["method"] == method).any():
+            _add_legend(figure, method, styles[method])
     return figure
+
+
+def _add_legend(figure: go.Figure, method: str, style: Style) -> None:
+    """A legend entry of its own: plotly would take the marker of the first point, the ring of the start."""
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="lines+markers",
+        name=method,
+        legendgroup=method,
+        line={"color": style.colour, "dash": style.dash, "width": 1.6},
+        marker={"symbol": style.symbol, "size": 9, "color": style.colour},
+    )
 
 
 def _matched(

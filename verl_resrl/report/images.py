@@ -48,7 +48,7 @@ def write_images(
     if ks:
         figures["frontier.png"] = _frontier(evaluations, passes, sorted({ks[len(ks) // 2], ks[-1]}), styles)
         figures["pass_at_k.png"] = _pass_curves(passes, ks, styles)
-    metrics = [(metric, title) for metric, title, _ in LEARNING if (training["metric"] == metric).any()]
+    metrics = [(metric, title) for metric, title, _, _ in LEARNING if (training["metric"] == metric).any()]
     if metrics:
         figures["learning_curves.png"] = _learning_curves(training, metrics, window, styles)
     for name, figure in figures.items():

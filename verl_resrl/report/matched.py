@@ -22,6 +22,7 @@ from verl_resrl.report.tables import of_source
 LEVELS = 21  # evenly spaced Avg, beside those of the checkpoints
 RESAMPLES = 999
 CONFIDENCE = 0.95
+UNDEFINED = 0.05  # at most this share of draws may have no common Avg; they are left out
 RANDOM_STATE = 0
 
 
@@ -125,10 +126,10 @@ def matched_differences(
         sources: data sources, or "overall".
 
     Returns:
-        Rows ``{"source", "method", "k", "difference", "low", "high", "seeds": {seed: {"avg_low", "avg_high", "difference",
-        "smallest", "largest", "at_highest_avg"}}, "uncovered_seeds"}``. ``difference`` is the mean over seeds of the mean
+        Rows ``{"source", "method", "k", "difference", "low", "high", "seeds": {seed: {"avg_low", "avg_high",
+        "difference", "smallest", "largest", "at_highest_avg"}}, "uncovered_seeds"}``. ``difference`` is the mean over seeds of the mean
         over the Avg that both runs cover; ``low`` and ``high`` bound a 95% bootstrap interval over problems, None where
-        samples are missing or a resample has no common Avg.
+        samples are missing or too many draws have no common Avg.
     """
     rows = []
     for source in sources:
@@ -187,21 +188,22 @@ def _intervals(
         return np.mean([np.full(len(ks), np.nan) if m is None else m.mean for m in found], axis=0)
 
     with warnings.catch_warnings():
-        # of draws without a common Avg, which are NaN; they end as None
+        # of NaN among the draws, which is dealt with below
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        interval = stats.bootstrap(
+        draws = stats.bootstrap(
             (np.arange(num_problems.pop()),),
             statistic,
             vectorized=False,
-            confidence_level=CONFIDENCE,
             method="percentile",
             n_resamples=RESAMPLES,
             rng=np.random.default_rng(RANDOM_STATE),
-        ).confidence_interval
-    return [
-        (float(low), float(high)) if np.isfinite([low, high]).all() else (None, None)
-        for low, high in zip(np.atleast_1d(interval.low), np.atleast_1d(interval.high), strict=True)
-    ]
+        ).bootstrap_distribution
+    draws = np.reshape(draws, (len(ks), RESAMPLES))
+    defined = draws[:, np.isfinite(draws).all(axis=0)]
+    if defined.shape[1] < (1 - UNDEFINED) * RESAMPLES:
+        return unknown
+    low, high = np.percentile(defined, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=1)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def _by_problem(problems: pd.DataFrame, method: str, seed: int, ks: Sequence[int]) -> NDArray[np.float64]:

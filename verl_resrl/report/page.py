@@ -23,6 +23,7 @@ from verl_resrl.report.training_charts import (
     validation_metrics,
 )
 
+MISSING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 SHOWN_KS = 4  # columns of Pass@k in the table of results; comparison.json has all
 
 
@@ -61,7 +62,7 @@ def render_page(
         "diagnostics": diagnostic_charts(comparison.training, styles),
     }
     ks, shown_ks = comparison.ks, _shown(comparison.ks)
-    options = {
+    options: dict[str, list] = {
         "source": list(comparison.sources),
         "k": list(ks),
         "window": list(WINDOWS),
@@ -69,7 +70,9 @@ def render_page(
         "validation": validation_metrics(comparison.training),
     }
     first = {name: str(values[0]) for name, values in options.items() if values}
-    first |= {"window": str(window)} | ({"k": str(ks[-1])} if ks else {})
+    first["window"] = str(window)
+    if ks:
+        first["k"] = str(ks[-1])
     drawn = {chart.name: chart for group in charts.values() for chart in group.values() if not chart.missing}
     return environment.get_template("page.html").render(
         comparison=comparison,
@@ -130,11 +133,11 @@ def _script_json(value: Any) -> Markup:
 
 
 def _signed(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
+    return MISSING if value is None else f"{value:+.{digits}f}".replace("-", MINUS)
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+    return MISSING if value is None else f"{value:.{digits}f}".replace("-", MINUS)
 
 
 def _p(value: float) -> str:

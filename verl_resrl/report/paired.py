@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from verl_resrl.passk import pass_at_k
-from verl_resrl.report.tables import last_steps, of_source
+from verl_resrl.report.tables import of_source
 
 RESAMPLES = 9999
 CONFIDENCE = 0.95
@@ -20,16 +20,16 @@ RANDOM_STATE = 0
 
 
 def paired_differences(
-    problems: pd.DataFrame, baseline: str, ks: Sequence[int], sources: Sequence[str]
+    final: pd.DataFrame, baseline: str, ks: Sequence[int], sources: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Compare every method with the baseline at the last evaluated checkpoint of each run.
+    """Compare every method with the baseline at the last checkpoint of each run.
 
     A pair is a problem, under one seed of both methods; a problem's differences are averaged over the seeds. The test
     flips the signs of problems (permutation test for paired samples, two-sided), the interval resamples problems
     (percentile bootstrap). Both are about problems: the trained models are taken as given.
 
     Args:
-        problems: of ``tables.problem_table``.
+        final: rows of ``tables.problem_table`` of each run's last checkpoint.
         baseline: name of a method.
         ks: of Pass@k; 1 is left out, as Pass@1 is Avg@n.
         sources: data sources, or "overall".
@@ -39,7 +39,6 @@ def paired_differences(
         "seeds": {seed: difference}}``. ``p_holm`` is corrected for the number of methods (Holm 1979). ``low`` and
         ``high`` are None with fewer than two problems.
     """
-    final = last_steps(problems)
     rows = []
     for source in sources:
         measures = _measures(of_source(final, source), ks)

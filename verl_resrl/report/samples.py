@@ -47,7 +47,8 @@ def problem_counts(evaluation: Evaluation) -> pd.DataFrame:
     claimed = evaluation.summary["overall"]["avg_at_n"]["mean"]
     if abs(average - claimed) > ROUNDING:
         raise ReportError(
-            f"{file}: Avg@n of the samples is {average:.6f}, but summary.json says {claimed:.6f}; evaluate this step again"
+            f"{file}: Avg@n of the samples is {average:.6f}, but summary.json says {claimed:.6f}; "
+            "evaluate this step again"
         )
     return counts
 
@@ -64,7 +65,8 @@ def _samples(file: Path) -> pd.DataFrame:
                 rows.append((problem, sample, str(row["data_source"]), prompt, bool(row["correct"]), tokens))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise ReportError(
-                    f"{file} line {number} is not a sample ({error!r}): run `resrl eval` again, it writes what is missing"
+                    f"{file} line {number} is not a sample ({error!r}): "
+                    "run `resrl eval` again, it writes what is missing"
                 ) from None
     if not rows:
         raise ReportError(f"{file} is empty, although summary.json is there; evaluate this step again")

@@ -20,7 +20,8 @@ def token_views(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
 
     Returns:
         For each such run ``{"name", "step", "problems": [{"problem", "prompt", "negative": {"tokens", "weights",
-        "residuals"}, "positive": {"tokens"}}]}``, residuals that are not finite as None; and notes of what was left out.
+        "residuals"}, "positive": {"tokens"}}]}``, residuals that are not finite as None; and notes of what was left
+        out.
 
     Raises:
         ReportError: a line is broken.

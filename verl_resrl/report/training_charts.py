@@ -17,42 +17,47 @@ BINS = [f"resrl/weight_bin_{i}" for i in range(len(WEIGHT_COLOURS))]
 PROXY, MEASURED, RANK_CORRELATION = "resrl/lld_proxy", "resrl/lld_measured", "resrl/lld_rank_correlation"
 BAND = "Line: mean over seeds. Band: smallest to largest seed."
 
-# metric, title, how to read it
+# metric, title, unit, how to read it
 LEARNING = (
-    ("critic/score/mean", "Training reward", "Mean score of the step's responses, on training prompts."),
+    ("critic/score/mean", "Training reward", "score", "Mean score of the step's responses, on training prompts."),
     (
         "actor/entropy",
         "Entropy",
-        "Mean entropy of the next token, nats. A fast fall means that responses become alike; high entropy alone is no "
-        "merit.",
+        "nats",
+        "Mean entropy of the next token. A fast fall means that responses become alike; high entropy alone is no merit.",
     ),
     (
         "response_length/mean",
         "Response length",
-        "Tokens. Compare with the reward: a method can gain by answering longer or shorter.",
+        "tokens",
+        "Compare with the reward: a method can gain by answering longer or shorter.",
     ),
 )
 DIAGNOSTICS = (
     (
         "resrl/active_group_frac",
         "Active groups",
-        "Share of prompts with both right and wrong responses, whose weights were computed. Near 0, ResRL does nothing.",
+        "share",
+        "Share of prompts with both right and wrong responses, which got weights. Near 0, ResRL does nothing.",
     ),
-    ("resrl/weight_mean", "Mean weight of negative tokens", "1 would be plain negative reinforcement."),
+    ("resrl/weight_mean", "Mean weight of negative tokens", "weight", "At 1, nothing is spared."),
     (
         "resrl/alignment_mean",
         "Alignment of negatives",
+        "alignment",
         "Mean energy of wrong tokens inside the subspace of right ones: a bound on how much pushing them down can push "
         "right tokens down.",
     ),
     (
         "resrl/coverage",
         "Coverage",
+        "share",
         "Share of the energy of right tokens inside their own subspace. Low: raise resrl.rank.",
     ),
     (
         "resrl/positive_logp_shift",
         "Log-probability shift of positives",
+        "nats",
         "Mean change on right responses within a step. Below 0, they are being unlearned.",
     ),
 )
@@ -65,10 +70,12 @@ def learning_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> dict
         training: of ``tables.training_table``.
         styles: by method.
     """
-    charts = {metric: _curve_chart(training, metric, title, text, styles) for metric, title, text in LEARNING}
+    charts = {
+        metric: _curve_chart(training, metric, title, unit, text, styles) for metric, title, unit, text in LEARNING
+    }
     validation = validation_metrics(training)
     if validation:
-        figures = {key(metric): _curves(training, metric, metric, 1, styles) for metric in validation}
+        figures = {key(metric): _curves(training, metric, "", 1, styles) for metric in validation}
         how = f"What verl logged on validation data while training. {BAND}"
         charts["validation"] = Chart("validation", "Validation during training", how, ("validation",), figures)
     return charts
@@ -86,7 +93,9 @@ def diagnostic_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> di
         training: of ``tables.training_table``.
         styles: by method.
     """
-    charts = {metric: _curve_chart(training, metric, title, text, styles) for metric, title, text in DIAGNOSTICS}
+    charts = {
+        metric: _curve_chart(training, metric, title, unit, text, styles) for metric, title, unit, text in DIAGNOSTICS
+    }
     charts["residuals"] = Chart(
         "residuals",
         "Residuals of negative tokens",
@@ -110,8 +119,8 @@ def diagnostic_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> di
         "Likelihood displacement: proxy against measurement",
         "One point a step. Across: the proxy, mean alignment of wrong tokens. Up: measured change of the right "
         "responses' log-likelihood by the update. Points that fall to the right mean that the proxy warns in the right "
-        "direction; a cloud without slope, that it does not. Both also drift with training, so a correlation over steps "
-        "is no proof that one causes the other.",
+        "direction; a cloud without slope, that it does not. Both also drift with training, so a correlation over "
+        "steps is no proof that one causes the other.",
         (),
         {"": _lld(training, styles)},
         _not_logged(training, PROXY, MEASURED, advice=" Train with measure_lld=true."),
@@ -131,8 +140,8 @@ def lld_correlations(training: pd.DataFrame) -> list[dict]:
         training: of ``tables.training_table``.
 
     Returns:
-        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps"}``: Spearman's rank correlation over the steps
-        of a run, and the mean of those that were logged within a step. None where undefined or not logged.
+        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps"}``: Spearman's rank correlation over the
+        steps of a run, and the mean of those that were logged within a step. None where undefined or not logged.
     """
     rows = []
     for (method, seed), run in training[training["metric"].isin([PROXY, MEASURED])].groupby(["method", "seed"]):
@@ -169,13 +178,15 @@ def over_seeds(training: pd.DataFrame, metric: str, window: int) -> dict[str, pd
     return found
 
 
-def _curve_chart(training: pd.DataFrame, metric: str, title: str, text: str, styles: Mapping[str, Style]) -> Chart:
-    figures = {key(window): _curves(training, metric, title, window, styles) for window in WINDOWS}
+def _curve_chart(
+    training: pd.DataFrame, metric: str, title: str, unit: str, text: str, styles: Mapping[str, Style]
+) -> Chart:
+    figures = {key(window): _curves(training, metric, unit, window, styles) for window in WINDOWS}
     return Chart(metric, title, f"{text} {BAND}", ("window",), figures, _not_logged(training, metric))
 
 
-def _curves(training: pd.DataFrame, metric: str, title: str, window: int, styles: Mapping[str, Style]) -> go.Figure:
-    figure = empty_figure("step", title)
+def _curves(training: pd.DataFrame, metric: str, unit: str, window: int, styles: Mapping[str, Style]) -> go.Figure:
+    figure = empty_figure("step", unit)
     by_method = over_seeds(training, metric, window)
     for method in (name for name in styles if name in by_method):
         curve, style = by_method[method], styles[method]
@@ -218,8 +229,8 @@ def _weights(training: pd.DataFrame, method: str) -> go.Figure:
         y=np.arange(len(BINS)) / 10 + 0.05,
         z=shares.to_numpy(float),
         zmin=0,
+        zmax=float(np.nanmax(shares.to_numpy(float))),
         colorscale="Blues",
-        reversescale=False,
         colorbar={"title": {"text": "share"}, "thickness": 12},
         hovertemplate="step %{x}, weight near %{y:.2f}: %{z:.1%} of negative tokens<extra></extra>",
     )

@@ -13,7 +13,8 @@ const narrow = window.matchMedia("(max-width: 760px)").matches;
 function draw(plot) {
   const chart = figures[plot.dataset.chart];
   const figure = chart.figures[chart.controls.map((control) => state[control]).join("|")];
-  const config = { responsive: true, displaylogo: false, displayModeBar: narrow ? false : "hover" };
+  const config = { responsive: true, displaylogo: false, modeBarButtons: [["resetScale2d", "toImage"]],
+    displayModeBar: narrow ? false : "hover" };
   // on a phone, a finger on a chart scrolls the page
   const layout = narrow ? { ...figure.layout, dragmode: false, height: Math.min(figure.layout.height, 380) } : figure.layout;
   Plotly.react(plot, figure.data, layout, config);
