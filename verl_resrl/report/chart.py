@@ -52,8 +52,9 @@ def empty_figure(x: str, y: str, **layout: Any) -> go.Figure:
     figure.update_layout(
         template="none",
         autosize=True,
+        showlegend=True,
         height=360,
-        margin={"l": 50, "r": 14, "t": 34, "b": 44},
+        margin={"l": 50, "r": 14, "t": 34, "b": 50},
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#222"},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#999", "activecolor": "#222", "orientation": "v"},
         paper_bgcolor="rgba(0,0,0,0)",

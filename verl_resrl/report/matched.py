@@ -127,9 +127,9 @@ def matched_differences(
 
     Returns:
         Rows ``{"source", "method", "k", "difference", "low", "high", "seeds": {seed: {"avg_low", "avg_high",
-        "difference", "smallest", "largest", "at_highest_avg"}}, "uncovered_seeds"}``. ``difference`` is the mean over seeds of the mean
-        over the Avg that both runs cover; ``low`` and ``high`` bound a 95% bootstrap interval over problems, None where
-        samples are missing or too many draws have no common Avg.
+        "difference", "smallest", "largest", "at_highest_avg"}}, "uncovered_seeds"}``. ``difference`` is the mean over
+        seeds of the mean over the Avg that both runs cover; ``low`` and ``high`` bound a 95% bootstrap interval over
+        problems, None where samples are missing or too many draws have no common Avg.
     """
     rows = []
     for source in sources:

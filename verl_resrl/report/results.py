@@ -25,8 +25,8 @@ def results_table(
 
     Returns:
         Rows ``{"source", "method", "checkpoint": "start" | "last", "steps": {seed: step}, "num_problems",
-        "num_samples", "measures": {name: {"mean", "min", "max"}}}``, over seeds; names are "Avg@n", "Pass@k" with each k, and those of
-        MEASURES that were measured.
+        "num_samples", "measures": {name: {"mean", "min", "max"}}}``, over seeds; names are "Avg@n", "Pass@k" with each
+        k, and those of MEASURES that were measured.
     """
     wide = passes[passes["k"].isin(ks)].pivot(index=["method", "seed", "step", "source"], columns="k", values="mean")
     wide.columns = pd.Index([f"Pass@{k}" for k in wide.columns])

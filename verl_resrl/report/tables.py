@@ -11,6 +11,15 @@ from verl_resrl.report.run_folders import ReportError, Run
 from verl_resrl.report.samples import problem_counts
 
 OVERALL = "overall"
+RUN_COLUMNS = {"method": str, "seed": int, "step": int}
+PROBLEM_COLUMNS = RUN_COLUMNS | {
+    "problem": int,
+    "data_source": str,
+    "prompt": str,
+    "num_samples": int,
+    "num_correct": int,
+    "mean_length": float,
+}
 
 
 def training_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -25,7 +34,7 @@ def training_table(runs: Sequence[Run]) -> pd.DataFrame:
         for step, values in run.metrics.items()
         for metric, value in values.items()
     ]
-    return pd.DataFrame(rows, columns=["method", "seed", "step", "metric", "value"])
+    return pd.DataFrame(rows, columns=[*RUN_COLUMNS, "metric", "value"]).astype(RUN_COLUMNS)
 
 
 def evaluation_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -49,8 +58,7 @@ def evaluation_table(runs: Sequence[Run]) -> pd.DataFrame:
     columns = ["method", "seed", "step", "source", "num_problems", "num_samples", "avg", "avg_low", "avg_high"]
     measures = ["majority_vote", "mean_length", "distinct_correct", "self_bleu"]
     table = pd.DataFrame(rows, columns=[*columns, *measures])
-    table[measures] = table[measures].astype(float)
-    return table
+    return table.astype(RUN_COLUMNS | dict.fromkeys(measures, float))
 
 
 def pass_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -64,7 +72,7 @@ def pass_table(runs: Sequence[Run]) -> pd.DataFrame:
         for method, seed, step, source, part in _summaries(runs)
         for k, share in part["pass_at_k"].items()
     ]
-    return pd.DataFrame(rows, columns=["method", "seed", "step", "source", "k", "mean", "low", "high"])
+    return pd.DataFrame(rows, columns=[*RUN_COLUMNS, "source", "k", "mean", "low", "high"]).astype(RUN_COLUMNS)
 
 
 def common_ks(passes: pd.DataFrame) -> tuple[list[int], list[int]]:
@@ -122,18 +130,9 @@ def problem_table(runs: Sequence[Run], progress: Callable[[int, int, str], None]
                 )
         parts.append(counts.assign(method=run.method, seed=run.seed, step=evaluation.step))
     progress(len(todo), len(todo), "")
-    columns = [
-        "method",
-        "seed",
-        "step",
-        "problem",
-        "data_source",
-        "prompt",
-        "num_samples",
-        "num_correct",
-        "mean_length",
-    ]
-    return (pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)), notes
+    if not parts:
+        parts = [pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in PROBLEM_COLUMNS.items()})]
+    return pd.concat(parts, ignore_index=True)[list(PROBLEM_COLUMNS)], notes
 
 
 def of_source(problems: pd.DataFrame, source: str) -> pd.DataFrame:

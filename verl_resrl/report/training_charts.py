@@ -24,7 +24,7 @@ LEARNING = (
         "actor/entropy",
         "Entropy",
         "nats",
-        "Mean entropy of the next token. A fast fall means that responses become alike; high entropy alone is no merit.",
+        "Mean entropy of the next token. A fast fall means that responses become alike; high entropy alone is no gain.",
     ),
     (
         "response_length/mean",
