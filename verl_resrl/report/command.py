@@ -2,25 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """``resrl compare``: what several trainings say about their methods, as one page."""
 
-import json
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from verl_resrl.report.comparison import Comparison, compare_runs
-from verl_resrl.report.images import write_images
-from verl_resrl.report.page import render_page
-from verl_resrl.report.run_folders import ReportError, Run, read_runs
-from verl_resrl.report.styles import method_styles
-from verl_resrl.report.token_weights_file import token_views
-from verl_resrl.report.training_charts import WINDOWS
+from verl_resrl.report.run_folders import ReportError
 
 BASELINE = "grpo"
-STEPS_TO_SMOOTH = 30  # shorter trainings are shown step by step at first
 
 
 def compare(
@@ -66,48 +56,15 @@ def compare(
     """  # noqa: D301 (typer keeps the line breaks of a paragraph that starts with a backspace)
     console = Console(stderr=True)
     try:
-        runs = read_runs(run_dirs)
-        methods = sorted({run.method for run in runs})
-        if baseline is not None and baseline not in methods:
-            raise ReportError(f"--baseline {baseline}: no run has this method; there are {', '.join(methods)}")
-        comparison = _compare(runs, baseline or BASELINE, console)
-        files = _write(out, runs, comparison)
-    except ReportError as error:
-        console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        # only now: these take seconds to import, and other commands of resrl must work without them
+        from verl_resrl.report.write import write_comparison
+
+        files, notes = write_comparison(run_dirs, out, baseline or BASELINE, baseline is not None, console)
+    except (ReportError, ModuleNotFoundError) as error:
+        hint = ": install it with pip install 'verl_resrl[eval]'" if isinstance(error, ModuleNotFoundError) else ""
+        console.print(f"error: {error}{hint}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    for note in comparison.numbers["notes"]:
+    for note in notes:
         console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
     for file in files:
         typer.echo(file)
-
-
-def _compare(runs: list[Run], baseline: str, console: Console) -> Comparison:
-    columns = (TextColumn("reading samples"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("")
-
-        def report(done: int, total: int, what: str) -> None:
-            progress.update(task, completed=done, total=total, description=what or "comparing")
-
-        return compare_runs(runs, baseline, report)
-
-
-def _write(out: Path, runs: list[Run], comparison: Comparison) -> list[Path]:
-    """Write the page, the numbers and the images."""
-    views, notes = token_views(runs)
-    comparison.numbers["notes"] += notes
-    styles = method_styles(comparison.methods, comparison.baseline)
-    window = WINDOWS[-1] if max(comparison.training["step"], default=0) >= STEPS_TO_SMOOTH else WINDOWS[0]
-    out.mkdir(parents=True, exist_ok=True)
-    page, numbers = out / "report.html", out / "comparison.json"
-    _replace(page, render_page(comparison, styles, window, views))
-    _replace(numbers, json.dumps(comparison.numbers, indent=1, allow_nan=False) + "\n")
-    tables = (comparison.training, comparison.evaluations, comparison.passes)
-    return [page, numbers, *write_images(out, *tables, comparison.ks, window, styles)]
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    unfinished = file.with_name(file.name + ".tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, file)

@@ -52,9 +52,9 @@ def evaluation_charts(
         "frontier",
         "The frontier: Avg@n against Pass@k over checkpoints",
         "One line a run, one marker a checkpoint, in the order of training; the ring is the start, the large marker "
-        "the last checkpoint. Up and to the right is better. A method moves the trade-off outward if its line lies above "
-        "the baseline's at the same Avg. Points that lie on the baseline's own line are no gain: the baseline, stopped "
-        "earlier, is there too. One picture says nothing about other tasks, sizes or learning rates.",
+        "the last checkpoint. Up and to the right is better. A method moves the trade-off outward if its line lies "
+        "above the baseline's at the same Avg. Points that lie on the baseline's own line are no gain: the baseline, "
+        "stopped earlier, is there too. One picture says nothing about other tasks, sizes or learning rates.",
         ("source", "k"),
         frontier,
         nothing,
