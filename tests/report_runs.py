@@ -166,9 +166,14 @@ def _metrics(method: str, done: float, rng: np.random.Generator) -> dict[str, fl
 
 
 def _responses(rng: np.random.Generator) -> list[tuple[str, list[str], list[float], str]]:
-    wrong = ["3*8=24,24+5=29,29-2=27", "2*5=10,10+8=18,\n18*3=54", "</script><b>8-3=6 & more</b>"]
+    # by character but for the last, which must not end the page's script
+    wrong = [
+        list("3*8=24,24+5=29,29-2=27"),
+        list("2*5=10,10+8=18,\n18*3=54"),
+        ["</script>", "<b>", "8-3=6", " & ", "so"],
+    ]
     problems = []
     for index, text in enumerate(wrong):
         weights = np.round(rng.uniform(0.1, 1.0, len(text)), 2).tolist()
-        problems.append((f"8 5 3 2>{index + 40}:", list(text), weights, f"8*5=40,{index + 40}-0={index + 40}"))
+        problems.append((f"8 5 3 2>{index + 40}:", text, weights, f"8*5=40,{index + 40}-0={index + 40}"))
     return problems

@@ -72,6 +72,21 @@ def test_p_value_is_the_share_of_sign_flips_that_differ_as_much(pairs: list[tupl
     assert row["difference"] == pytest.approx(sum(differences) / 8 / len(pairs))
 
 
+def test_a_problem_counts_if_every_shared_seed_has_it() -> None:
+    table = pd.concat(
+        [
+            counts("grpo", 0, [0, 0, 0]),
+            counts("nsr", 0, [1, 2, 4]),
+            counts("grpo", 1, [0, 0]),
+            counts("nsr", 1, [3, 2]),
+        ]
+    )
+    row = by_measure(paired_differences(table, "grpo", [], ["overall"]))["nsr", "Avg@n"]
+    assert row["num_problems"] == 2
+    assert row["seeds"] == {0: 0.375, 1: 0.625}
+    assert row["difference"] == 0.5
+
+
 def test_problems_are_selected_by_source() -> None:
     table = pd.concat([counts("grpo", 0, [0, 0, 0]), counts("nsr", 0, [4, 0, 0])])
     table["data_source"] = ["a", "b", "b"] * 2
@@ -166,7 +181,21 @@ def test_matched_interval_contains_the_difference_and_repeats(small_study: list[
     row = next(row for row in rows if row["method"] == "resrl" and row["k"] == 4)
     assert set(row["seeds"]) == {"0", "1"}
     assert row["difference"] == pytest.approx(np.mean([part["difference"] for part in row["seeds"].values()]))
-    assert row["low"] is None or row["low"] <= row["difference"] <= row["high"]
+    assert row["low"] <= row["difference"] <= row["high"]
+
+
+def test_matched_interval_is_a_point_where_all_problems_are_alike(tmp_path: Path) -> None:
+    # of four: Pass@2 of 1, 2, 3 right is 1/2, 5/6, 1
+    for method, correct in (("grpo", [1, 3]), ("nsr", [1, 2, 3])):
+        run = write_run(tmp_path / method, method, 0)
+        for step, right in enumerate(correct):
+            write_evaluation(run, step, [right] * 3, 4, [1, 2])
+    runs = read_runs([tmp_path / "grpo", tmp_path / "nsr"])
+    rows = compare_runs(runs, "grpo", lambda done, total, what: None).numbers["matched_differences"]
+    row = next(row for row in rows if row["k"] == 2)
+    # over Avg 1/4 to 3/4 a triangle with the height 5/6 - (1/2 + 1) / 2: its mean is half of that
+    assert [row["difference"], row["low"], row["high"]] == pytest.approx([1 / 24] * 3)
+    assert row["seeds"]["0"]["largest"] == pytest.approx(1 / 12)
 
 
 def training(values: dict[tuple[str, int, int, str], float]) -> pd.DataFrame:
