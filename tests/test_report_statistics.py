@@ -176,12 +176,12 @@ def test_the_order_of_the_folders_does_not_matter(small_study: list[Path], order
     assert numbers_of(tuple(small_study[index] for index in order)) == numbers_of(tuple(small_study))
 
 
-def test_matched_interval_contains_the_difference_and_repeats(small_study: list[Path]) -> None:
+def test_matched_difference_is_the_mean_over_seeds(small_study: list[Path]) -> None:
     rows = compare_runs(read_runs(small_study), "grpo", lambda done, total, what: None).numbers["matched_differences"]
     row = next(row for row in rows if row["method"] == "resrl" and row["k"] == 4)
     assert set(row["seeds"]) == {"0", "1"}
     assert row["difference"] == pytest.approx(np.mean([part["difference"] for part in row["seeds"].values()]))
-    assert row["low"] <= row["difference"] <= row["high"]
+    assert row["low"] is None  # six problems: many draws have no common Avg
 
 
 def test_matched_interval_is_a_point_where_all_problems_are_alike(tmp_path: Path) -> None:
