@@ -62,7 +62,7 @@ def empty_figure(x: str, y: str, **layout: Any) -> go.Figure:
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hoverlabel={"font": {"size": 12}},
         xaxis={"title": {"text": x, "standoff": 8}, **GRID},
-        yaxis={"title": {"text": y, "standoff": 8}, "automargin": True, **GRID},
+        yaxis={"title": {"text": y, "standoff": 8}, "automargin": True, "exponentformat": "power", **GRID},
     )
     return figure.update_layout(**layout)
 

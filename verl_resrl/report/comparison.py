@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from verl_resrl.report.differing_settings import differing_settings
-from verl_resrl.report.evaluation_charts import sources_of
+from verl_resrl.report.evaluation_charts import above_one, sources_of
 from verl_resrl.report.matched import matched_differences
 from verl_resrl.report.paired import paired_differences
 from verl_resrl.report.results import results_table
@@ -78,7 +78,9 @@ def compare_runs(runs: Sequence[Run], baseline: str, progress: Callable[[int, in
     has_baseline = any(run.method == baseline for run in runs)
     if not has_baseline:
         notes.append(f"There is no run of the baseline {baseline}, so there are no differences to it: see --baseline.")
-    matched = matched_differences(evaluations, passes, problems, baseline, ks, sources) if has_baseline else []
+    matched = (
+        matched_differences(evaluations, passes, problems, baseline, above_one(ks), sources) if has_baseline else []
+    )
     paired = paired_differences(_final(evaluations, problems), baseline, ks, sources) if has_baseline else []
     settings, of_seed = differing_settings(runs)
     numbers = {

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from verl_resrl.report.run_folders import Run
+from verl_resrl.report.run_folders import Run, flat
 
 ABSENT = "(absent)"
 NAMES_OF_RUNS = {"trainer.experiment_name", "trainer.default_local_dir"}
-MODEL_OF_EVALUATION = {"model", "step", "output", "out"}  # differ between checkpoints, as they should
+MODEL_OF_EVALUATION = "model"  # its path and its fingerprint differ between checkpoints, as they should
 
 
 def differing_settings(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -55,8 +55,8 @@ def _settings(run: Run) -> dict[str, str]:
     home = str(PurePosixPath(str(checkpoints)).parent) if checkpoints else None
     settings = {name: _text(value, home) for name, value in run.config.items()}
     for evaluation in run.evaluations:
-        for name, value in evaluation.settings.items():
-            if name not in MODEL_OF_EVALUATION and "global_step_" not in str(value):
+        for name, value in flat(evaluation.settings):
+            if name.split(".")[-1] != MODEL_OF_EVALUATION:
                 texts = settings.setdefault(f"evaluation: {name}", _text(value, home))
                 if _text(value, home) not in texts.split(" | "):
                     settings[f"evaluation: {name}"] = f"{texts} | {_text(value, home)}"

@@ -37,16 +37,18 @@ def evaluation_charts(
         ``frontier``, ``matched`` and ``pass_at_k``.
     """
     points = passes.merge(evaluations, on=["method", "seed", "step", "source"])
+    larger = above_one(ks)
     frontier = {
         key(source, k): _frontier(points[(points["source"] == source) & (points["k"] == k)], k, styles)
         for source in sources
-        for k in ks
+        for k in larger
     }
     matched = {
-        key(source, k): _matched(evaluations, passes, source, k, baseline, styles) for source in sources for k in ks
+        key(source, k): _matched(evaluations, passes, source, k, baseline, styles) for source in sources for k in larger
     }
     curves = {key(source): _pass_curves(passes[passes["source"] == source], ks, styles) for source in sources}
     nothing = "" if ks else NO_EVALUATIONS
+    no_frontier = nothing or ("" if larger else "Pass@1 is Avg@n: evaluate with a larger k.")
     unmatched = "" if any(figure.data for figure in matched.values()) else _why_unmatched(baseline, styles)
     frontier_chart = Chart(
         "frontier",
@@ -57,7 +59,7 @@ def evaluation_charts(
         "stopped earlier, is there too. One picture says nothing about other tasks, sizes or learning rates.",
         ("source", "k"),
         frontier,
-        nothing,
+        no_frontier,
         wide=True,
     )
     matched_chart = Chart(
@@ -68,7 +70,7 @@ def evaluation_charts(
         "little: see its ends in the table.",
         ("source", "k"),
         matched,
-        nothing or unmatched,
+        no_frontier or unmatched,
         wide=True,
     )
     pass_chart = Chart(
@@ -167,6 +169,11 @@ def _why_unmatched(baseline: str, styles: Mapping[str, Style]) -> str:
     if baseline not in styles:
         return f"No run of {baseline}: choose another baseline with --baseline."
     return f"No run shares a seed and a range of Avg with {baseline}: evaluate several checkpoints of both."
+
+
+def above_one(ks: Sequence[int]) -> list[int]:
+    """Leave out k = 1, where Pass@k is Avg@n and there is no trade-off."""
+    return [k for k in ks if k > 1]
 
 
 def start_and_last(passes: pd.DataFrame, styles: Mapping[str, Style]) -> list[tuple[str, str | None, pd.DataFrame]]:

@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from verl_resrl.report.chart import Chart
 from verl_resrl.report.comparison import Comparison
-from verl_resrl.report.evaluation_charts import evaluation_charts
+from verl_resrl.report.evaluation_charts import above_one, evaluation_charts
 from verl_resrl.report.results import MEASURES
 from verl_resrl.report.styles import WEIGHT_COLOURS, Style
 from verl_resrl.report.training_charts import (
@@ -64,20 +64,21 @@ def render_page(
     ks, shown_ks = comparison.ks, _shown(comparison.ks)
     options: dict[str, list] = {
         "source": list(comparison.sources),
-        "k": list(ks),
+        "k": above_one(ks),
         "window": list(WINDOWS),
         "weights_of": methods_with_bins(comparison.training),
         "validation": validation_metrics(comparison.training),
     }
     first = {name: str(values[0]) for name, values in options.items() if values}
     first["window"] = str(window)
-    if ks:
+    if options["k"]:
         first["k"] = str(ks[-1])
     drawn = {chart.name: chart for group in charts.values() for chart in group.values() if not chart.missing}
     return environment.get_template("page.html").render(
         comparison=comparison,
         numbers=comparison.numbers,
         charts=charts,
+        ks=ks,
         options=options,
         state=first,
         shown_ks=shown_ks,
@@ -93,7 +94,7 @@ def render_page(
 
 def _shown(ks: Sequence[int]) -> list[int]:
     """The largest k and a few below it, evenly over the list; 1 is Avg@n."""
-    larger = [k for k in ks if k > 1]
+    larger = above_one(ks)
     stride = max(1, -(-len(larger) // SHOWN_KS))
     return larger[::-1][::stride][::-1]
 

@@ -154,6 +154,22 @@ def read_json(file: Path) -> Any:
         raise ReportError(f"{file} is not JSON ({error}): write it again with `resrl eval`") from None
 
 
+def flat(values: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Spell nested settings with dots.
+
+    Args:
+        values: nested dictionaries.
+        prefix: put before every name.
+    """
+    found = []
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            found += flat(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value))
+    return found
+
+
 def _config(folder: Path) -> dict[str, Any]:
     file = folder / CONFIG
     if not file.is_file():
@@ -167,17 +183,7 @@ def _config(folder: Path) -> dict[str, Any]:
         raise ReportError(f"{file} is not a configuration that Hydra wrote ({first}): restore it") from None
     if not isinstance(content, dict):
         raise ReportError(f"{file} holds no settings: restore the configuration that Hydra wrote")
-    return dict(_flat(content))
-
-
-def _flat(values: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat = []
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            flat += _flat(value, f"{prefix}{key}.")
-        else:
-            flat.append((f"{prefix}{key}", value))
-    return flat
+    return dict(flat(content))
 
 
 def _metrics(folder: Path) -> dict[int, dict[str, float]]:

@@ -10,6 +10,7 @@ from typing import Any
 from verl_resrl.report.run_folders import Evaluation, ReportError, Run
 
 SHOWN_PROBLEMS = 20  # of each run, so that the page stays small
+ROUNDING = 1e-6  # weights are float32
 
 
 def token_views(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -55,7 +56,7 @@ def _problems(evaluation: Evaluation) -> list[dict[str, Any]]:
             positive = [str(token) for token in row["positive"]["tokens"]]
             if not len(tokens) == len(weights) == len(residuals):
                 raise ValueError(f"{len(tokens)} tokens, {len(weights)} weights, {len(residuals)} residuals")
-            if not all(0 <= weight <= 1 for weight in weights):
+            if not all(0 <= weight <= 1 + ROUNDING for weight in weights):
                 raise ValueError("a weight outside [0, 1]")
             problem, prompt = int(row["problem"]), str(row["prompt"])
         except (ValueError, TypeError, KeyError) as error:

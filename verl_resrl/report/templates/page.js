@@ -15,9 +15,14 @@ function draw(plot) {
   const figure = chart.figures[chart.controls.map((control) => state[control]).join("|")];
   const config = { responsive: true, displaylogo: false, modeBarButtons: [["resetScale2d", "toImage"]],
     displayModeBar: narrow ? false : "hover" };
-  // on a phone, a finger on a chart scrolls the page
-  const layout = narrow ? { ...figure.layout, dragmode: false, height: Math.min(figure.layout.height, 380) } : figure.layout;
-  Plotly.react(plot, figure.data, layout, config);
+  Plotly.react(plot, figure.data, narrow ? onPhone(figure) : figure.layout, config);
+}
+
+// on a phone, a finger on a chart scrolls the page, and a long legend does not take the plot's place
+function onPhone({ data, layout }) {
+  const entries = data.filter((trace) => trace.showlegend !== false).length;
+  const height = Math.min(layout.height, 360) + 28 * Math.floor(entries / 2.5);
+  return { ...layout, dragmode: false, height };
 }
 
 function showRows() {
