@@ -112,11 +112,16 @@ def test_only_logs_can_be_compared_too(tmp_path: Path) -> None:
 
 def test_errors_are_one_line(tmp_path: Path) -> None:
     run = write_run(tmp_path / "resrl", "resrl", 0)
-    for arguments, words in (((run, "--baseline", "dapo"), "there are resrl"), ((tmp_path,), "is not a run folder")):
-        result = run_compare(*arguments, "--out", tmp_path / "out")
+    out = tmp_path / "out"
+    for arguments, words in (
+        ((run, "--baseline", "dapo", "--out", out), "there are resrl"),
+        ((tmp_path, "--out", out), "is not a run folder"),
+        ((run, "--out", run / "hydra/.hydra/config.yaml"), "config.yaml is a file"),
+    ):
+        result = run_compare(*arguments)
         assert result.exit_code == 1
         assert re.fullmatch(rf"error: .*{words}.*\n", result.output), result.output
-    assert not (tmp_path / "out").exists()
+    assert not out.exists()
 
 
 def test_black_text_is_legible_on_every_weight() -> None:

@@ -39,6 +39,8 @@ def write_comparison(
     Raises:
         ReportError: a file is broken, or the runs cannot be compared.
     """
+    if out.exists() and not out.is_dir():
+        raise ReportError(f"--out {out} is a file: name a folder")
     runs = read_runs(folders)
     methods = sorted({run.method for run in runs})
     if need_baseline and baseline not in methods:
