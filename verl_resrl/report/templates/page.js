@@ -62,7 +62,6 @@ if (views.length) {
     negative.children[chosen]?.classList.remove("chosen");
     chosen = index;
     negative.children[chosen].classList.add("chosen");
-    negative.children[chosen].scrollIntoView({ block: "nearest" });
     at("view-readout").textContent =
       `Token ${index + 1} of ${tokens.length}: ${JSON.stringify(tokens[index])}, ${describe(weights[index], residuals[index])}`;
   }
@@ -106,6 +105,7 @@ if (views.length) {
     if (step === undefined) return;
     event.preventDefault();
     choose(Math.max(0, chosen + step));
+    negative.children[chosen].scrollIntoView({ block: "nearest" });
   });
   listProblems();
 }
