@@ -10,8 +10,9 @@ from setuptools import find_namespace_packages, setup
 # packages for multi-modal models and GPUs
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
 QUICKSTART = ["matplotlib", "rich"]
+EVAL = [*QUICKSTART, "jinja2", "omegaconf", "pandas", "plotly>=6", "scipy>=1.15", "typer"]
 BENCHMARK = [*QUICKSTART, "transformers"]
-TEST = ["hypothesis", "megatron-core", "mypy", "pytest", "ruff", "triton>=3.6; platform_system == 'Linux'"]
+TEST = ["hypothesis", "megatron-core", "mypy", "pytest", "ruff", "selenium", "triton>=3.6; platform_system == 'Linux'"]
 
 setup(
     name="verl_resrl",
@@ -22,14 +23,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_namespace_packages(include=["verl_resrl", "verl_resrl.*", "hydra_plugins"]),
-    package_data={"verl_resrl.integration.config": ["*/*.yaml"]},
+    package_data={"verl_resrl.integration.config": ["*/*.yaml"], "verl_resrl.report": ["templates/*"]},
     install_requires=["numpy", "torch>=2.6", "verl>=0.9.1,<0.10"],
     extras_require={
         "cpu": TRAINER + QUICKSTART,
         "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],
-        "eval": QUICKSTART,
+        "eval": EVAL,
         "benchmark": BENCHMARK,
-        "test": TRAINER + BENCHMARK + TEST,
+        "test": TRAINER + BENCHMARK + EVAL + TEST,
     },
     entry_points={"verl.plugins": ["verl_resrl = verl_resrl.integration.plugin"]},
     classifiers=[

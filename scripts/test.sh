@@ -15,5 +15,11 @@ if has_nvidia_gpu; then
 else
     setup_env test
 fi
+# the report's page is tested in a browser; where none can be installed, that test is skipped and says what it needs
+if ! command -v chromedriver >/dev/null && command -v apt-get >/dev/null && [[ $(id -u) == 0 ]]; then
+    export DEBIAN_FRONTEND=noninteractive
+    { timeout 300 apt-get update && timeout 300 apt-get install -y --no-install-recommends chromium chromium-driver; } \
+        >/dev/null 2>&1 || echo "setup: chromium and chromium-driver could not be installed with apt-get" >&2
+fi
 cd "$ROOT"
 exec "$PYTHON" -m pytest "$@"

@@ -1,0 +1,70 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""``resrl compare``: what several trainings say about their methods, as one page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from verl_resrl.report.run_folders import ReportError
+
+BASELINE = "grpo"
+
+
+def compare(
+    run_dirs: Annotated[
+        list[Path], typer.Argument(metavar="RUN_DIR", help="Folders of trainings: several methods, several seeds.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the results; made if need be, files in it replaced.")] = Path(
+        "comparison"
+    ),
+    baseline: Annotated[
+        str | None,
+        typer.Option(help=f"Method that the others are compared with; {BASELINE} if not given.", show_default=False),
+    ] = None,
+) -> None:
+    """Compare trainings of several methods and seeds on one HTML page.
+
+    The page needs no network: learning curves, Pass@k, the frontier of Avg@n
+    against Pass@k over checkpoints with a comparison at the same Avg, paired
+    differences with p-values, diagnostics of ResRL, the settings that differ,
+    and a viewer of single responses with the weight of each token. Beside it,
+    the numbers (comparison.json) and images.
+
+    A RUN_DIR is the folder of one training:
+
+    \b
+      hydra/.hydra/config.yaml  verl's configuration
+                                (hydra.run.dir=RUN_DIR/hydra)
+      metrics/NNNN.jsonl        verl's log ('file' in trainer.logger, and
+                                VERL_FILE_LOGGER_PATH=RUN_DIR/metrics/0000.jsonl)
+      evaluations/step_N/       what 'resrl eval' wrote for the checkpoint of
+                                step N; step_0 is the start
+
+    The method is trainer.experiment_name, the seed data.seed. Metrics or
+    evaluations may be missing: the page says so. For differences that can be
+    trusted, train every method under the same seeds, and evaluate several
+    checkpoints of each on the same problems.
+
+    \b
+    Examples:
+      resrl compare outputs/study/*
+      resrl compare outputs/grpo-0 outputs/resrl-0 --out outputs/comparison
+      resrl compare outputs/study/* --baseline nsr
+    """  # noqa: D301 (typer keeps the line breaks of a paragraph that starts with a backspace)
+    console = Console(stderr=True)
+    try:
+        # only now: these take seconds to import, and other commands of resrl must work without them
+        from verl_resrl.report.write import write_comparison
+
+        files, notes = write_comparison(run_dirs, out, baseline or BASELINE, baseline is not None, console)
+    except (ReportError, ModuleNotFoundError) as error:
+        hint = ": install it with pip install 'verl_resrl[eval]'" if isinstance(error, ModuleNotFoundError) else ""
+        console.print(f"error: {error}{hint}", style="red", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    for note in notes:
+        console.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
+    for file in files:
+        typer.echo(file)

@@ -1,0 +1,259 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Run folders -> runs: what one training left, checked."""
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+CONFIG = Path("hydra/.hydra/config.yaml")
+VERL_EXPERIMENT_NAME = "gsm8k"  # verl's default, which names no method
+_STEP = re.compile(r"step_(\d+)")
+
+
+class ReportError(ValueError):
+    """Something that the user can mend; the message is one line that says where, what, and what to do."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluated checkpoint, as ``resrl eval`` left it.
+
+    Attributes:
+        step: of training; 0 is the start.
+        folder: where its files are.
+        settings: how responses were sampled; empty if they were not noted.
+        summary: ``{"overall": S, "data_sources": {name: S}}``, checked.
+    """
+
+    step: int
+    folder: Path
+    settings: Mapping[str, Any]
+    summary: Mapping[str, Any]
+
+    @property
+    def samples_file(self) -> Path:
+        """One line a response; it may be missing."""
+        return self.folder / "samples.jsonl"
+
+    @property
+    def tokens_file(self) -> Path:
+        """Negative responses with the weights of their tokens; it may be missing."""
+        return self.folder / "tokens.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a method and a seed.
+
+    Attributes:
+        folder: as it was given.
+        method: ``trainer.experiment_name``, or the advantage estimator where that is still verl's default.
+        seed: ``data.seed``.
+        config: verl's composed configuration, flat: ``{"data.seed": 0, ...}``, interpolations not resolved.
+        metrics: by step, verl's names. What stands before ``resrl/`` is cut off.
+        evaluations: in the order of their steps.
+        notes: what is missing, one sentence each.
+    """
+
+    folder: Path
+    method: str
+    seed: int
+    config: Mapping[str, Any]
+    metrics: Mapping[int, Mapping[str, float]]
+    evaluations: tuple[Evaluation, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """For people: method and seed."""
+        return f"{self.method} seed {self.seed}"
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Read all runs; their order does not depend on the order of the folders.
+
+    Args:
+        folders: of the runs.
+
+    Raises:
+        ReportError: a folder is not one of a run, a file is broken, or two runs have the same method and seed.
+    """
+    runs: dict[tuple[str, int], Run] = {}
+    for folder in folders:
+        run = read_run(folder)
+        other = runs.setdefault((run.method, run.seed), run)
+        if other is not run:
+            raise ReportError(
+                f"{folder} and {other.folder} are both {run.name}: leave one out, or train them under different "
+                "names (trainer.experiment_name) or seeds (data.seed)"
+            )
+    return [runs[key] for key in sorted(runs)]
+
+
+def read_run(folder: Path) -> Run:
+    """Read what one training left.
+
+    Args:
+        folder: with verl's configuration in ``hydra/.hydra/config.yaml``, and ``metrics`` and ``evaluations`` if any.
+
+    Raises:
+        ReportError: the folder is not one of a run, or a file is broken.
+    """
+    config = _config(folder)
+    seed = config.get("data.seed")
+    if seed is None:
+        seed = 0
+    if not isinstance(seed, int):
+        raise ReportError(f"{folder / CONFIG}: data.seed={seed!r} is not an integer")
+    method = config.get("trainer.experiment_name")
+    if method in (None, VERL_EXPERIMENT_NAME):
+        method = config.get("algorithm.adv_estimator")
+    if not method:
+        raise ReportError(
+            f"{folder / CONFIG}: neither trainer.experiment_name nor algorithm.adv_estimator says the method"
+        )
+    metrics = _metrics(folder / "metrics")
+    evaluations, unfinished = _evaluations(folder / "evaluations")
+    name = f"{method} seed {seed}"
+    notes = [
+        f"{name}: the evaluation of step {step} has no summary.json (unfinished), left out." for step in unfinished
+    ]
+    if not metrics:
+        notes.append(f"{name}: no training metrics in {folder.name}/metrics, so it has no learning curves.")
+    if not evaluations:
+        notes.append(f"{name}: no evaluations in {folder.name}/evaluations, so it is only in the training figures.")
+    else:
+        if evaluations[0].step != 0:
+            notes.append(f"{name}: the start (evaluations/step_0) was not evaluated.")
+        if len(evaluations) == 1:
+            notes.append(f"{name}: one evaluated checkpoint, so its frontier is a single point.")
+    return Run(folder, str(method), seed, config, metrics, tuple(evaluations), tuple(notes))
+
+
+def read_json(file: Path) -> Any:
+    """Read a JSON file.
+
+    Args:
+        file: its path.
+
+    Raises:
+        ReportError: it is not JSON.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ReportError(f"{file} is not JSON ({error}): write it again with `resrl eval`") from None
+
+
+def flat(values: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Spell nested settings with dots.
+
+    Args:
+        values: nested dictionaries.
+        prefix: put before every name.
+    """
+    found = []
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            found += flat(value, f"{prefix}{key}.")
+        else:
+            found.append((f"{prefix}{key}", value))
+    return found
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG
+    if not file.is_file():
+        below = sorted(path.parents[2].name for path in folder.glob(f"*/{CONFIG}"))
+        hint = f"give the folders inside it ({', '.join(below[:3])}, ...)" if below else "give folders of trainings"
+        raise ReportError(f"{folder} is not a run folder, it has no {CONFIG}: {hint}")
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise ReportError(f"{file} is not a configuration that Hydra wrote ({first}): restore it") from None
+    if not isinstance(content, dict):
+        raise ReportError(f"{file} holds no settings: restore the configuration that Hydra wrote")
+    return dict(flat(content))
+
+
+def _metrics(folder: Path) -> dict[int, dict[str, float]]:
+    """Every attempt has a file; where a step ran twice, the later attempt counts."""
+    steps: dict[int, dict[str, float]] = {}
+    for file in sorted(folder.glob("*.jsonl")):
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        for number, line in enumerate(lines, start=1):
+            try:
+                entry = json.loads(line)
+                steps[int(entry["step"])] = {_short(name): float(value) for name, value in entry["data"].items()}
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                if number == len(lines) and isinstance(error, json.JSONDecodeError):
+                    continue  # a killed attempt may end in half a line
+                raise ReportError(
+                    f'{file} line {number} is not {{"step": ..., "data": {{...}}}} ({error!r}): '
+                    "remove the line, or the file"
+                ) from None
+    return dict(sorted(steps.items()))
+
+
+def _short(name: str) -> str:
+    at = name.find("resrl/")
+    return name[at:] if at > 0 else name
+
+
+def _evaluations(folder: Path) -> tuple[list[Evaluation], list[int]]:
+    """Evaluated checkpoints in order, and the steps of unfinished ones."""
+    finished, unfinished = [], []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _STEP.fullmatch(path.name)
+        if match is None:
+            continue
+        step = int(match[1])
+        if not (path / "summary.json").is_file():
+            unfinished.append(step)
+            continue
+        summary = read_json(path / "summary.json")
+        _check_summary(summary, path / "summary.json")
+        settings = read_json(path / "settings.json") if (path / "settings.json").is_file() else {}
+        if not isinstance(settings, dict):
+            raise ReportError(f"{path / 'settings.json'} is not a JSON object: evaluate this step again")
+        finished.append(Evaluation(step, path, settings, summary))
+    return sorted(finished, key=lambda evaluation: evaluation.step), sorted(unfinished)
+
+
+def _check_summary(summary: Any, file: Path) -> None:
+    def fail(what: str) -> None:
+        raise ReportError(f"{file}: {what}; evaluate this step again with `resrl eval`")
+
+    if not isinstance(summary, dict) or not isinstance(summary.get("data_sources"), dict) or "overall" not in summary:
+        fail("'overall' or 'data_sources' is missing")
+    for name, part in [("overall", summary["overall"]), *summary["data_sources"].items()]:
+        if not isinstance(part, dict):
+            fail(f"{name} is not an object")
+        for field in ("num_problems", "num_samples"):
+            if not isinstance(part.get(field), int) or part[field] < 1:
+                fail(f"{name}.{field}={part.get(field)!r} is not a positive integer")
+        if not _is_share(part.get("avg_at_n")):
+            fail(f"{name}.avg_at_n has no mean, low and high in [0, 1]")
+        if not isinstance(part.get("pass_at_k"), dict) or not part["pass_at_k"]:
+            fail(f"{name}.pass_at_k is missing")
+        for k, share in part["pass_at_k"].items():
+            if not k.isdecimal() or int(k) < 1 or not _is_share(share):
+                fail(f"{name}.pass_at_k[{k!r}] has no mean, low and high in [0, 1]")
+
+
+def _is_share(value: Any) -> bool:
+    """Whether it is ``{"mean", "low", "high"}``, each in [0, 1] (to rounding)."""
+    if not isinstance(value, dict):
+        return False
+    numbers = [value.get(name) for name in ("mean", "low", "high")]
+    return all(isinstance(x, (int, float)) and math.isfinite(x) and -1e-9 <= x <= 1 + 1e-9 for x in numbers)

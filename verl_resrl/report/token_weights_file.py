@@ -1,0 +1,68 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""``tokens.jsonl`` -> negative responses with a weight for each token, beside a positive response."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from verl_resrl.report.run_folders import Evaluation, ReportError, Run
+
+SHOWN_PROBLEMS = 20  # of each run, so that the page stays small
+ROUNDING = 1e-6  # weights are float32
+
+
+def token_views(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read the token weights of each run's last checkpoint that has any.
+
+    Args:
+        runs: all of them.
+
+    Returns:
+        For each such run ``{"name", "step", "problems": [{"problem", "prompt", "negative": {"tokens", "weights",
+        "residuals"}, "positive": {"tokens"}}]}``, residuals that are not finite as None; and notes of what was left
+        out.
+
+    Raises:
+        ReportError: a line is broken.
+    """
+    views, notes = [], []
+    for run in runs:
+        with_tokens = [evaluation for evaluation in run.evaluations if evaluation.tokens_file.is_file()]
+        if not with_tokens:
+            continue
+        problems = _problems(with_tokens[-1])
+        if not problems:
+            notes.append(
+                f"{run.name}: tokens.jsonl of step {with_tokens[-1].step} is empty, so it is not in the viewer."
+            )
+            continue
+        if len(problems) > SHOWN_PROBLEMS:
+            notes.append(f"{run.name}: the viewer shows the first {SHOWN_PROBLEMS} of {len(problems)} problems.")
+        views.append({"name": run.name, "step": with_tokens[-1].step, "problems": problems[:SHOWN_PROBLEMS]})
+    return views, notes
+
+
+def _problems(evaluation: Evaluation) -> list[dict[str, Any]]:
+    problems = []
+    for number, line in enumerate(evaluation.tokens_file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            negative = row["negative"]
+            tokens = [str(token) for token in negative["tokens"]]
+            weights = [float(weight) for weight in negative["weights"]]
+            residuals = [None if x is None or not math.isfinite(x) else float(x) for x in negative["residuals"]]
+            positive = [str(token) for token in row["positive"]["tokens"]]
+            if not len(tokens) == len(weights) == len(residuals):
+                raise ValueError(f"{len(tokens)} tokens, {len(weights)} weights, {len(residuals)} residuals")
+            if not all(0 <= weight <= 1 + ROUNDING for weight in weights):
+                raise ValueError("a weight outside [0, 1]")
+            problem, prompt = int(row["problem"]), str(row["prompt"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ReportError(
+                f"{evaluation.tokens_file} line {number} is broken ({error!r}): evaluate this step again"
+            ) from None
+        negative = {"tokens": tokens, "weights": weights, "residuals": residuals}
+        problems.append({"problem": problem, "prompt": prompt, "negative": negative, "positive": {"tokens": positive}})
+    return problems

@@ -1,0 +1,76 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The whole way from run folders to files: page, numbers and images."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from verl_resrl.report.comparison import Comparison, compare_runs
+from verl_resrl.report.images import write_images
+from verl_resrl.report.page import render_page
+from verl_resrl.report.run_folders import ReportError, Run, read_runs
+from verl_resrl.report.styles import method_styles
+from verl_resrl.report.token_weights_file import token_views
+from verl_resrl.report.training_charts import WINDOWS
+
+STEPS_TO_SMOOTH = 30  # shorter trainings are shown step by step at first
+
+
+def write_comparison(
+    folders: Sequence[Path], out: Path, baseline: str, need_baseline: bool, console: Console
+) -> tuple[list[Path], list[str]]:
+    """Read the runs, compare them and write the results.
+
+    Args:
+        folders: of the runs.
+        out: folder of the results; made if need be.
+        baseline: method that the others are compared with.
+        need_baseline: whether it is an error that no run has this method.
+        console: shows the progress.
+
+    Returns:
+        The files, and notes of what is missing.
+
+    Raises:
+        ReportError: a file is broken, or the runs cannot be compared.
+    """
+    if out.exists() and not out.is_dir():
+        raise ReportError(f"--out {out} is a file: name a folder")
+    runs = read_runs(folders)
+    methods = sorted({run.method for run in runs})
+    if need_baseline and baseline not in methods:
+        raise ReportError(f"--baseline {baseline}: no run has this method; there are {', '.join(methods)}")
+    columns = (TextColumn("reading samples"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("")
+
+        def report(done: int, total: int, what: str) -> None:
+            progress.update(task, completed=done, total=total, description=what or "comparing")
+
+        comparison = compare_runs(runs, baseline, report)
+    return _write(out, runs, comparison), comparison.numbers["notes"]
+
+
+def _write(out: Path, runs: Sequence[Run], comparison: Comparison) -> list[Path]:
+    views, notes = token_views(runs)
+    comparison.numbers["notes"] += notes
+    styles = method_styles(comparison.methods, comparison.baseline)
+    window = WINDOWS[-1] if max(comparison.training["step"], default=0) >= STEPS_TO_SMOOTH else WINDOWS[0]
+    out.mkdir(parents=True, exist_ok=True)
+    page, numbers = out / "report.html", out / "comparison.json"
+    _replace(page, render_page(comparison, styles, window, views))
+    _replace(numbers, json.dumps(comparison.numbers, indent=1, allow_nan=False) + "\n")
+    tables = (comparison.training, comparison.evaluations, comparison.passes)
+    return [page, numbers, *write_images(out, *tables, comparison.ks, window, styles)]
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file that appears whole or not at all."""
+    unfinished = file.with_name(file.name + ".tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, file)
