@@ -9,7 +9,8 @@ from setuptools import find_namespace_packages, setup
 # what verl's trainer imports but verl's own requirements leave to its extra "verl-core", which would also pull in
 # packages for multi-modal models and GPUs
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
-QUICKSTART = ["matplotlib", "rich"]
+EVALUATION = ["rich", "sacrebleu", "typer"]
+QUICKSTART = ["matplotlib", *EVALUATION]
 BENCHMARK = [*QUICKSTART, "transformers"]
 TEST = ["hypothesis", "mypy", "pytest", "ruff", "triton>=3.6; platform_system == 'Linux'"]
 
@@ -27,11 +28,14 @@ setup(
     extras_require={
         "cpu": TRAINER + QUICKSTART,
         "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],
-        "eval": QUICKSTART,
+        "eval": EVALUATION,
         "benchmark": BENCHMARK,
         "test": TRAINER + BENCHMARK + TEST,
     },
-    entry_points={"verl.plugins": ["verl_resrl = verl_resrl.integration.plugin"]},
+    entry_points={
+        "console_scripts": ["resrl = verl_resrl.cli:app"],
+        "verl.plugins": ["verl_resrl = verl_resrl.integration.plugin"],
+    },
     classifiers=[
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",

@@ -1,0 +1,25 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The console script ``resrl``. Commands import what they need when they run, so that ``--help`` is quick."""
+
+import typer
+
+from verl_resrl.evaluation import command as evaluation
+
+app = typer.Typer(
+    help="Evaluate and check trainings with ResRL on verl. Each command explains itself: resrl eval --help",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+app.command("eval", help=evaluation.HELP)(evaluation.evaluate)
+
+
+@app.callback()
+def main() -> None:
+    """Keep the name of a command necessary."""
+
+
+if __name__ == "__main__":
+    app()
