@@ -3,6 +3,7 @@
 """The evaluation of one model: problems -> responses -> verdicts -> samples file -> summary."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,11 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
         done = {sample.job for sample in file.samples}
         right = sum(sample.correct for sample in file.samples)
         if len(done) < len(jobs):
-            for new in sample_and_judge(_generator(settings, tokenizer), judge, problems, jobs, done, tokenizer):
-                file.append(new)
-                right += sum(sample.correct for sample in new)
-                report(len(file.samples), len(jobs), f"{right / len(file.samples):.1%} right")
+            with closing(_generator(settings, tokenizer)) as generator:
+                for new in sample_and_judge(generator, judge, problems, jobs, done, tokenizer):
+                    file.append(new)
+                    right += sum(sample.correct for sample in new)
+                    report(len(file.samples), len(jobs), f"{right / len(file.samples):.1%} right")
         summary = summarize(file.samples, settings.k, settings.seed, report)
         write_json(folder / SUMMARY_FILE, summary)
         if settings.token_weights:

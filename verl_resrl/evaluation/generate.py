@@ -6,6 +6,7 @@ Every response has a seed of its own, made of the evaluation's seed, the problem
 models get the same luck, and a response does not depend on what was generated before it, in this process or another.
 """
 
+import gc
 import hashlib
 import importlib.util
 import json
@@ -125,7 +126,8 @@ class HFGenerator:
     """
 
     def __init__(self, model: str, tokenizer: Any, sampling: Sampling) -> None:
-        self._model, self._sampling = load_model(model), sampling
+        self._model: Any = load_model(model)
+        self._sampling = sampling
         eos = self._model.generation_config.eos_token_id
         self._eos_ids = {*(eos if isinstance(eos, list) else [eos]), tokenizer.eos_token_id} - {None}
         self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
@@ -170,6 +172,10 @@ class HFGenerator:
                 for job, completion in zip(batch, completions, strict=True)
                 if job not in done
             ]
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._model = None
 
 
 class VLLMGenerator:
@@ -220,6 +226,11 @@ class VLLMGenerator:
             ended = [output for output in self._engine.step() if output.finished]
             if ended:
                 yield [(running.pop(output.request_id), _response(output.outputs[0])) for output in ended]
+
+    def close(self) -> None:
+        """Let go of the engine: its process ends, and the GPU is free for the next model."""
+        self._engine = None
+        gc.collect()
 
     def _params(self, job: Job) -> Any:
         from vllm import SamplingParams

@@ -47,7 +47,7 @@ def checkpoints_of_run(run: Path, steps: Sequence[int] = ()) -> list[Target]:
         have = ", ".join(map(str, whole)) or "none; is trainer.save_freq set?"
         raise EvaluationError(f"--run: {wanted}{folder} has no whole checkpoint (it has: {have})")
     return [
-        Target(f"{run.name}/step_{step}", str(model), run / "evaluations" / f"step_{step}")
+        Target(f"{run.name}/step_{step}", str(model.resolve()), run / "evaluations" / f"step_{step}")
         for step, model in whole.items()
         if not steps or step in steps
     ]
@@ -68,5 +68,8 @@ def single_model(model: str, out: Path | None) -> Target:
         model: folder or name on the hub.
         out: folder of the results.
     """
-    name = Path(model).name if Path(model).exists() else model
+    local = Path(model).expanduser()
+    if local.exists():
+        model = str(local.resolve())
+    name = Path(model).name if local.exists() else model
     return Target(name, model, out or Path("evaluations") / re.sub(r"[^\w.-]+", "-", name))

@@ -1,50 +1,78 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""The figures of evaluations on a terminal, one row for each model."""
+"""The figures of evaluations on a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
+PASSES_SIDE_BY_SIDE = 4  # with several models there is room for so many Pass@k
+
 
 def summary_tables(summaries: Mapping[str, Mapping[str, Any]]) -> list[Table]:
-    """Put models side by side, overall and, where there are several, for each data source.
+    """Show the figures overall and, where there are several, of each data source.
 
     Args:
-        summaries: by name of the model, as ``summarize`` returns them; all of the same data.
+        summaries: by name of the model, as ``summarize`` returns them; all of the same data. One model gets its
+            intervals, several get one row each.
     """
     first = next(iter(summaries.values()))
-    tables = [_table("overall", {name: summary["overall"] for name, summary in summaries.items()})]
+    parts = {"overall": {name: summary["overall"] for name, summary in summaries.items()}}
     if len(first["data_sources"]) > 1:
-        tables += [
-            _table(source, {name: summary["data_sources"][source] for name, summary in summaries.items()})
+        parts |= {
+            source: {name: summary["data_sources"][source] for name, summary in summaries.items()}
             for source in first["data_sources"]
-        ]
-    return tables
+        }
+    return [_one(title, *rows.values()) if len(rows) == 1 else _several(title, rows) for title, rows in parts.items()]
 
 
-def _table(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
-    first = next(iter(rows.values()))
-    n, problems = first["num_samples"], first["num_problems"]
-    table = Table(title=f"{title}: {problems} problems, {n} responses to each, 95% intervals", box=box.SIMPLE)
-    table.add_column("")
-    for name in rows:
-        table.add_column(name, justify="right", overflow="fold")
-    table.add_row(f"Avg@{n}", *(_interval(row["avg_at_n"]) for row in rows.values()))
-    for k in first["pass_at_k"]:
-        table.add_row(f"Pass@{k}", *(_interval(row["pass_at_k"][k]) for row in rows.values()))
-    table.add_row(f"majority of {n}", *(_interval(row["majority_vote"]) for row in rows.values()))
-    table.add_row("tokens of a response", *(f"{row['mean_length']:.1f}" for row in rows.values()))
-    table.add_row("distinct right answers", *(f"{row['distinct_correct']:.2f}" for row in rows.values()))
-    table.add_row("self-BLEU", *(_number(row["self_bleu"]) for row in rows.values()))
+def _one(title: str, row: Mapping[str, Any]) -> Table:
+    table = Table("", "mean", "95% interval", title=_title(title, row), box=box.SIMPLE)
+    for name, figure in {
+        f"Avg@{row['num_samples']}": row["avg_at_n"],
+        **{f"Pass@{k}": figure for k, figure in row["pass_at_k"].items()},
+        f"majority of {row['num_samples']}": row["majority_vote"],
+    }.items():
+        table.add_row(name, f"{figure['mean']:.3f}", f"{figure['low']:.3f} to {figure['high']:.3f}")
+    table.add_row("tokens of a response", f"{row['mean_length']:.1f}")
+    table.add_row("distinct right answers", f"{row['distinct_correct']:.2f}")
+    table.add_row("self-BLEU", _bleu(row))
     return table
 
 
-def _interval(figure: Mapping[str, float]) -> str:
-    return f"{figure['mean']:.3f} ({figure['low']:.3f}-{figure['high']:.3f})"
+def _several(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    first = next(iter(rows.values()))
+    table = Table(title=_title(title, first), box=box.SIMPLE)
+    table.add_column("", overflow="fold")
+    ks = _spread(list(first["pass_at_k"]))
+    names = (f"Avg@{first['num_samples']}", *(f"Pass@{k}" for k in ks), "majority", "tokens", "distinct", "BLEU")
+    for name in names:
+        table.add_column(name, justify="right")
+    for name, row in rows.items():
+        figures = (row["avg_at_n"], *(row["pass_at_k"][k] for k in ks), row["majority_vote"])
+        table.add_row(
+            name,
+            *(f"{figure['mean']:.3f}" for figure in figures),
+            f"{row['mean_length']:.1f}",
+            f"{row['distinct_correct']:.2f}",
+            _bleu(row),
+        )
+    return table
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _title(title: str, row: Mapping[str, Any]) -> str:
+    return f"{title}: {row['num_problems']} problems, {row['num_samples']} responses to each"
+
+
+def _spread(ks: Sequence[str]) -> list[str]:
+    """The first, the last, and some between."""
+    if len(ks) <= PASSES_SIDE_BY_SIDE:
+        return list(ks)
+    last = PASSES_SIDE_BY_SIDE - 1
+    return [ks[round(i * (len(ks) - 1) / last)] for i in range(PASSES_SIDE_BY_SIDE)]
+
+
+def _bleu(row: Mapping[str, Any]) -> str:
+    return "-" if row["self_bleu"] is None else f"{row['self_bleu']:.3f}"
