@@ -4,6 +4,7 @@
 
 import typer
 
+from verl_resrl.doctor import command as installation
 from verl_resrl.evaluation import command as evaluation
 
 app = typer.Typer(
@@ -15,10 +16,7 @@ app = typer.Typer(
 )
 app.command("eval", help=evaluation.HELP)(evaluation.evaluate)
 
-
-@app.callback()
-def main() -> None:
-    """Keep the name of a command necessary."""
+app.command("doctor", help=installation.HELP)(installation.doctor)
 
 
 if __name__ == "__main__":
