@@ -25,6 +25,7 @@ def checkup() -> Iterator[Finding]:
     yield _run("triton", "versions", "check_triton")
     yield _run("vllm", "versions", "check_vllm")
     yield _run("plugin, this process", "registration", "check_plugin")
+    yield _run("verl's trainer", "registration", "check_trainer")
     yield _run("config groups", "registration", "check_config_groups")
     yield _run("registries", "registration", "check_registries")
     yield _run("engine", "registration", "check_engine")

@@ -51,10 +51,10 @@ def check_kernel() -> str:
             f"it does not run: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
             "check that Triton is the version that PyTorch asks for (pip check); backend='torch' works without it",
         ) from error
-    error = _relative_error(fused, reference(hidden, rows, counts, subspaces)[0])
-    if error > TOLERANCE:
-        raise Problem(f"it differs from torch by {error:.1e}", REPORT)
-    return f"compiles, and agrees with torch to {error:.0e}"
+    difference = _relative_error(fused, reference(hidden, rows, counts, subspaces)[0])
+    if difference > TOLERANCE:
+        raise Problem(f"it differs from torch by {difference:.1e}", REPORT)
+    return f"compiles, and agrees with torch to {difference:.0e}"
 
 
 def _states() -> Tensor:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a Ray worker loads our plugin too: that is where training happens."""
 
+import logging
 import os
 from typing import Any
 
@@ -16,7 +17,7 @@ def check_ray_worker() -> str:
     cluster = os.environ.get("RAY_ADDRESS")
     if not already:
         local: dict[str, Any] = {} if cluster else {"num_cpus": 1, "include_dashboard": False}
-        ray.init(log_to_driver=False, logging_level="ERROR", **local)
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
     try:
         python, loaded, estimators = ray.get(ray.remote(num_cpus=1)(_look).remote())
     finally:

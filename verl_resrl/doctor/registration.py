@@ -5,7 +5,7 @@
 import os
 import sys
 from functools import cache
-from importlib import resources
+from importlib import import_module, resources
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -33,6 +33,17 @@ def check_plugin() -> str:
             "it could not be loaded", "fix the error that was logged above ('verl_resrl could not be loaded')"
         )
     return "loaded with verl"
+
+
+def check_trainer() -> str:
+    """All that verl's trainer imports is installed; part of it is not among verl's requirements."""
+    try:
+        import_module("verl.trainer.ppo.v1")
+    except ImportError as error:
+        raise Problem(
+            f"it cannot be imported: {error}", "pip install -e .[gpu], or pip install -e .[cpu] without a GPU"
+        ) from error
+    return "verl.trainer.ppo.v1 can be imported"
 
 
 def check_config_groups() -> str:
