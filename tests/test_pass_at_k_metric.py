@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
 from verl.utils.import_utils import load_class_from_fqn
 
 from tests.test_end_to_end import run, task  # noqa: F401 (a fixture)
@@ -61,8 +62,11 @@ def test_logged_numbers_are_those_of_the_dumped_responses(
 
 def test_the_switch_sets_the_manager_and_nothing_else() -> None:
     with initialize_config_module("verl.trainer.config", version_base=None):
-        base, switched = compose("ppo_trainer"), compose("ppo_trainer", overrides=["+metrics=pass_at_k"])
-    agent = switched.actor_rollout_ref.rollout.agent
+        base, switched = (
+            OmegaConf.to_container(compose("ppo_trainer", overrides=overrides))
+            for overrides in ([], ["+metrics=pass_at_k"])
+        )
+    agent = switched["actor_rollout_ref"]["rollout"]["agent"]
     assert load_class_from_fqn(agent.pop("agent_loop_manager_class")) is PassAtKAgentLoopManager
     assert switched == base
 
