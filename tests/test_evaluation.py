@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -22,9 +23,10 @@ from typer.testing import CliRunner
 from tests.engines import last_layer_inputs, make_batch, save_model
 from verl_resrl import token_weights
 from verl_resrl.cli import app
-from verl_resrl.evaluation.generate import Job, Sampling, choose_backend
+from verl_resrl.evaluation.generate import Job, Sampling, VLLMGenerator, choose_backend
 from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.models import checkpoints_of_run
+from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.samples import Sample, open_samples
 from verl_resrl.evaluation.settings import EvaluationError, Settings
 from verl_resrl.evaluation.summary import distinct_correct, majority_vote, self_bleu, summarize
@@ -137,10 +139,12 @@ def test_summary_is_that_of_the_samples(evaluated: Path) -> None:
 
 def test_a_killed_run_continues_to_the_same_result(task: Path, evaluated: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "verl_resrl.cli", *arguments(task, tmp_path / "whole")]
-    killed = subprocess.run(command, env=os.environ | {"KILL_AT_CALL": "11"}, capture_output=True, check=False)
+    killed = subprocess.run(command, env=os.environ | {"KILL_AT_CALL": "13"}, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL
     content = (tmp_path / "whole" / "samples.jsonl").read_bytes()
-    assert content.count(b"\n") == 9  # three batches of three, and the judge died in the fourth
+    assert (
+        content.count(b"\n") == 9
+    )  # a try for each of two sources, three batches of three, and the judge died in the fourth
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     (tmp_path / "cut" / "samples.jsonl").write_bytes(content[:-25])  # killed in the middle of a line
     for folder in (tmp_path / "whole", tmp_path / "cut"):
@@ -384,7 +388,8 @@ def test_countdown_names_wrong_answers_too() -> None:
 
 def test_checkpoints_of_a_run(tmp_path: Path) -> None:
     for step in (5, 10, 20):
-        (tmp_path / "checkpoints" / f"global_step_{step}").mkdir(parents=True)
+        (tmp_path / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "global_step_1").mkdir()  # verl has removed what was in it
     names = [target.name.split("/")[1] for target in checkpoints_of_run(tmp_path)]
     assert names == ["step_5", "step_10", "step_20"]
     (tmp_path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("10")  # 20 is being written
@@ -419,6 +424,44 @@ def test_seeds_differ_by_problem_response_and_seed() -> None:
 def test_backend_without_a_gpu() -> None:
     if not torch.cuda.is_available():
         assert choose_backend("auto") == choose_backend("hf") == "hf"
+
+
+class Engine:
+    """Stands in for vLLM's engine, which needs a GPU: ends the newest request first, two at a time."""
+
+    def __init__(self) -> None:
+        self.running: list[tuple[str, dict[str, Any], Any]] = []
+        self.most = 0
+
+    def add_request(self, request_id: str, prompt: dict[str, Any], params: Any) -> None:
+        self.running.append((request_id, prompt, params))
+        self.most = max(self.most, len(self.running))
+
+    def step(self) -> list[Any]:
+        ended = [self.running.pop() for _ in range(min(2, len(self.running)))]
+        return [
+            SimpleNamespace(
+                request_id=name,
+                finished=True,
+                outputs=[SimpleNamespace(token_ids=(*prompt["prompt_token_ids"], seed), finish_reason="stop")],
+            )
+            for name, prompt, seed in ended
+        ]
+
+
+def test_vllm_gets_what_is_missing_and_a_bounded_number_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator: Any = object.__new__(VLLMGenerator)
+    generator._engine, generator._sampling = Engine(), Sampling(8, 8)
+    monkeypatch.setattr(VLLMGenerator, "_params", lambda self, job: self._sampling.seed_of(job))
+    monkeypatch.setattr("verl_resrl.evaluation.generate.IN_FLIGHT", 5)
+    problems = [Problem("p", [number], row(0)) for number in range(4)]
+    jobs = [Job(problem, number) for problem in range(4) for number in range(3)]
+    done = {Job(0, 1), Job(3, 2)}
+    made = [pair for batch in generator.generate(problems, jobs, done) for pair in batch]
+    assert sorted(job for job, _ in made) == [job for job in jobs if job not in done]
+    for job, response in made:
+        assert response == ([job.problem, Sampling(8, 8).seed_of(job)], True)
+    assert generator._engine.most == 5
 
 
 def test_settings_are_frozen_and_validated() -> None:

@@ -9,6 +9,12 @@ from importlib import import_module
 from verl_resrl.doctor.finding import Finding, NotHere, Problem
 
 PACKAGES = ("torch", "verl", "ray", "transformers")
+OF_THE_PLUGIN = {
+    "verl's trainer": "check_trainer",
+    "config groups": "check_config_groups",
+    "registries": "check_registries",
+    "engine": "check_engine",
+}
 UNEXPECTED = "read the error; if it does not help, please open an issue with the output of resrl doctor --json"
 
 
@@ -24,11 +30,11 @@ def checkup() -> Iterator[Finding]:
     yield _run("GPU", "versions", "check_gpu")
     yield _run("triton", "versions", "check_triton")
     yield _run("vllm", "versions", "check_vllm")
-    yield _run("plugin, this process", "registration", "check_plugin")
-    yield _run("verl's trainer", "registration", "check_trainer")
-    yield _run("config groups", "registration", "check_config_groups")
-    yield _run("registries", "registration", "check_registries")
-    yield _run("engine", "registration", "check_engine")
+    plugin = _run("plugin, this process", "registration", "check_plugin")
+    yield plugin
+    for name, function in OF_THE_PLUGIN.items():
+        # without the plugin they fail for no other reason
+        yield _run(name, "registration", function) if plugin.ok else Finding(name, None, "needs the plugin")
     yield _run("plugin, Ray worker", "ray_worker", "check_ray_worker")
     yield _run("weights", "computation", "check_weights")
     yield _run("kernel", "computation", "check_kernel")

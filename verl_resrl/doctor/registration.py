@@ -65,7 +65,7 @@ def check_registries() -> str:
         config = _composed(f"+method={name}")
         estimators.add(config.algorithm.adv_estimator)
         losses.add(config.actor_rollout_ref.actor.policy_loss.loss_mode)
-    missing = [*(estimators - set(ADV_ESTIMATOR_REGISTRY)), *(losses - set(POLICY_LOSS_REGISTRY))]
+    missing = (estimators - set(ADV_ESTIMATOR_REGISTRY)) | (losses - set(POLICY_LOSS_REGISTRY))
     if missing:
         raise Problem(
             f"verl does not know {', '.join(sorted(missing))}", "reinstall: verl and verl_resrl do not fit together"

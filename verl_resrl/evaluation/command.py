@@ -165,7 +165,10 @@ def _targets(model: str | None, runs: Sequence[Path], steps: str | None, out: Pa
     if out is not None:
         raise EvaluationError("--out goes with --model; the results of a --run go to RUN_DIR/evaluations/step_N")
     wanted = _numbers("steps", steps) if steps is not None else ()
-    return [target for folder in runs for target in checkpoints_of_run(folder, wanted)]
+    targets = [target for folder in dict.fromkeys(runs) for target in checkpoints_of_run(folder, wanted)]
+    if len({target.name for target in targets}) < len(targets):  # runs of the same name in different folders
+        targets = [target._replace(name=str(target.folder)) for target in targets]
+    return targets
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:

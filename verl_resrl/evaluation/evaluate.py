@@ -62,6 +62,9 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
         done = {sample.job for sample in file.samples}
         right = sum(sample.correct for sample in file.samples)
         if len(done) < len(jobs):
+            # what fails on an empty response fails now, before a large model is loaded
+            sources = {problem.row["data_source"]: problem.row for problem in problems}
+            judge.judge(list(sources.values()), [""] * len(sources))
             with closing(_generator(settings, tokenizer)) as generator:
                 for new in sample_and_judge(generator, judge, problems, jobs, done, tokenizer):
                     file.append(new)

@@ -40,14 +40,16 @@ def checkpoints_of_run(run: Path, steps: Sequence[int] = ()) -> list[Target]:
         int(path.name.removeprefix("global_step_")): path for path in folder.glob("global_step_*") if path.is_dir()
     }
     newest = _newest_whole(folder)
-    whole = {step: path / "actor" / "huggingface" for step, path in sorted(found.items()) if step <= newest}
+    models = {step: path / "actor" / "huggingface" for step, path in sorted(found.items()) if step <= newest}
+    # of older checkpoints verl leaves empty folders (trainer.max_actor_ckpt_to_keep)
+    whole = {step: model for step, model in models.items() if model.is_dir()}
     missing = [str(step) for step in steps if step not in whole]
     if missing or not whole:
         wanted = f"step {', '.join(missing)} of " if missing else ""
         have = ", ".join(map(str, whole)) or "none; is trainer.save_freq set?"
         raise EvaluationError(f"--run: {wanted}{folder} has no whole checkpoint (it has: {have})")
     return [
-        Target(f"{run.name}/step_{step}", str(model.resolve()), run / "evaluations" / f"step_{step}")
+        Target(f"{run.resolve().name}/step_{step}", str(model.resolve()), run / "evaluations" / f"step_{step}")
         for step, model in whole.items()
         if not steps or step in steps
     ]
