@@ -78,8 +78,8 @@ def test_a_prompt_against_hand_counted_numbers() -> None:
 
 
 def test_a_session_counts_once_by_its_last_output() -> None:
-    keys = ["b_0_0", "a_1_0", "a_0_0", "a_0_2", "a_0_1", "a_10_0"]
-    assert _final_keys(keys) == ["a_0_2", "a_1_0", "a_10_0", "b_0_0"]
+    keys = ["b_0_0", "a_1_0", "a_0_0", "a_0_10", "a_0_9", "a_10_0"]
+    assert _final_keys(keys) == ["a_0_10", "a_1_0", "a_10_0", "b_0_0"]
 
 
 def test_scores_that_come_too_late_are_refused() -> None:
