@@ -9,8 +9,8 @@ from setuptools import find_namespace_packages, setup
 # what verl's trainer imports but verl's own requirements leave to its extra "verl-core", which would also pull in
 # packages for multi-modal models and GPUs
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
-EVALUATION = ["rich", "sacrebleu", "typer"]
-QUICKSTART = ["matplotlib", *EVALUATION]
+EVALUATION = ["sacrebleu"]
+QUICKSTART = ["matplotlib"]
 BENCHMARK = [*QUICKSTART, "transformers"]
 TEST = ["hypothesis", "mypy", "pytest", "ruff", "triton>=3.6; platform_system == 'Linux'"]
 
@@ -24,13 +24,14 @@ setup(
     python_requires=">=3.10",
     packages=find_namespace_packages(include=["verl_resrl", "verl_resrl.*", "hydra_plugins"]),
     package_data={"verl_resrl.integration.config": ["*/*.yaml"]},
-    install_requires=["numpy", "torch>=2.6", "verl>=0.9.1,<0.10"],
+    # rich and typer: the command resrl must start in any installation
+    install_requires=["numpy", "rich", "torch>=2.6", "typer", "verl>=0.9.1,<0.10"],
     extras_require={
-        "cpu": TRAINER + QUICKSTART,
-        "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],
+        "cpu": TRAINER + QUICKSTART + EVALUATION,
+        "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART, *EVALUATION],
         "eval": EVALUATION,
         "benchmark": BENCHMARK,
-        "test": TRAINER + BENCHMARK + TEST,
+        "test": TRAINER + BENCHMARK + EVALUATION + TEST,
     },
     entry_points={
         "console_scripts": ["resrl = verl_resrl.cli:app"],

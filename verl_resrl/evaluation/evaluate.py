@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The evaluation of one model: problems -> responses -> verdicts -> samples file -> summary."""
 
+import importlib.util
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ from verl_resrl.evaluation.generate import HFGenerator, Job, Sampling, VLLMGener
 from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, read_problems
 from verl_resrl.evaluation.samples import Sample, open_samples
-from verl_resrl.evaluation.settings import Settings, claim_folder, write_json
+from verl_resrl.evaluation.settings import EvaluationError, Settings, claim_folder, write_json
 from verl_resrl.evaluation.summary import summarize
 
 SUMMARY_FILE = "summary.json"
@@ -27,6 +28,8 @@ def check(settings: Settings) -> Judge:
     Raises:
         EvaluationError: something cannot be used.
     """
+    if importlib.util.find_spec("sacrebleu") is None:
+        raise EvaluationError("the summary needs the package sacrebleu: pip install sacrebleu, or the extra [eval]")
     for file in settings.data:
         check_parquet(Path(file))
     check_model(settings.model)
