@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``resrl eval`` with random models: figures counted by hand, kill and resume, bad input, checkpoints of runs."""
 
+import importlib.util
 import itertools
 import json
 import os
@@ -421,9 +422,14 @@ def test_seeds_differ_by_problem_response_and_seed() -> None:
     assert max(seeds) < 2**56
 
 
-def test_backend_without_a_gpu() -> None:
-    if not torch.cuda.is_available():
-        assert choose_backend("auto") == choose_backend("hf") == "hf"
+def test_backends(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_backend("auto") == choose_backend("hf") == "hf"
+    assert not caplog.records
+    if importlib.util.find_spec("vllm") is None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        assert choose_backend("auto") == "hf"
+        assert "vllm is not installed" in caplog.text  # nothing falls back silently
 
 
 class Engine:

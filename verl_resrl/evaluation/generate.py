@@ -10,12 +10,15 @@ import gc
 import hashlib
 import importlib.util
 import json
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.settings import EvaluationError
+
+logger = logging.getLogger(__name__)
 
 TOKENS_OF_A_BATCH = 32768  # prompts and responses that are generated together
 IN_FLIGHT = 1024  # requests that vLLM holds at a time; it batches as many as fit
@@ -77,6 +80,8 @@ def choose_backend(backend: str) -> str:
     if backend == "vllm" and not (gpu and installed):
         missing = "an NVIDIA GPU that torch sees" if installed else "the package vllm (pip install vllm)"
         raise EvaluationError(f"--backend vllm needs {missing}; use --backend auto for whichever can run")
+    if backend == "auto" and gpu and not installed:
+        logger.warning("vllm is not installed: generating with Hugging Face, which is slower (pip install vllm)")
     return "vllm" if gpu and installed and backend != "hf" else "hf"
 
 
