@@ -9,8 +9,8 @@ from setuptools import find_namespace_packages, setup
 # what verl's trainer imports but verl's own requirements leave to its extra "verl-core", which would also pull in
 # packages for multi-modal models and GPUs
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
-QUICKSTART = ["matplotlib", "rich"]
-EVAL = [*QUICKSTART, "jinja2", "omegaconf", "pandas", "plotly>=6", "scipy>=1.15", "typer"]
+QUICKSTART = ["matplotlib", "sacrebleu"]
+EVAL = [*QUICKSTART, "jinja2", "omegaconf", "pandas", "plotly>=6", "scipy>=1.15"]
 BENCHMARK = [*QUICKSTART, "transformers"]
 TEST = ["hypothesis", "megatron-core", "mypy", "pytest", "ruff", "selenium", "triton>=3.6; platform_system == 'Linux'"]
 
@@ -24,7 +24,8 @@ setup(
     python_requires=">=3.10",
     packages=find_namespace_packages(include=["verl_resrl", "verl_resrl.*", "hydra_plugins"]),
     package_data={"verl_resrl.integration.config": ["*/*.yaml"], "verl_resrl.report": ["templates/*"]},
-    install_requires=["numpy", "torch>=2.6", "verl>=0.9.1,<0.10"],
+    # rich and typer: the command resrl must start in any installation
+    install_requires=["numpy", "rich", "torch>=2.6", "typer", "verl>=0.9.1,<0.10"],
     extras_require={
         "cpu": TRAINER + QUICKSTART,
         "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],
@@ -32,7 +33,10 @@ setup(
         "benchmark": BENCHMARK,
         "test": TRAINER + BENCHMARK + EVAL + TEST,
     },
-    entry_points={"verl.plugins": ["verl_resrl = verl_resrl.integration.plugin"]},
+    entry_points={
+        "console_scripts": ["resrl = verl_resrl.cli:app"],
+        "verl.plugins": ["verl_resrl = verl_resrl.integration.plugin"],
+    },
     classifiers=[
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",

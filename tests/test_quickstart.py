@@ -30,9 +30,9 @@ import quickstart
 import report
 import training
 import warm_start
-from progress import Phases
 from settings import KNOBS, METHODS, QuickstartError, Settings, fingerprint, help_text
 
+from verl_resrl.evaluation.progress import Phases
 from verl_resrl.tasks.countdown import compute_score, generate_problems, write_parquet
 
 GOOD_ROW = {

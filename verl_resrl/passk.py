@@ -41,6 +41,15 @@ def pass_at_k(num_samples: ArrayLike, num_correct: ArrayLike, k: int) -> NDArray
     return 1.0 - np.where(used, 1.0 - k / i, 1.0).prod(axis=1)
 
 
+def powers_of_two(num_samples: int) -> list[int]:
+    """1, 2, 4, ...: the k at which Pass@k is usually reported.
+
+    Args:
+        num_samples: n, the largest possible k.
+    """
+    return [2**i for i in range(num_samples.bit_length())]
+
+
 def _refuse(wrong: NDArray[np.bool_], total: NDArray, correct: NDArray, reason: str) -> None:
     if wrong.any():
         row = int(wrong.argmax())

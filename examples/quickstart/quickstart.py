@@ -16,9 +16,11 @@ from types import FrameType
 
 from inputs import check_inputs
 from process import only_one
-from progress import Phases
 from rich.console import Console
 from settings import COUNTDOWN, ROOT, QuickstartError, Settings, fingerprint, help_text, source_fingerprint
+
+from verl_resrl.evaluation.progress import Phases
+from verl_resrl.evaluation.settings import EvaluationError
 
 HERE = Path(__file__).resolve().parent
 # The warm start learns from all puzzles; reinforcement learning sees the first ones again and again, 10 steps a pass
@@ -120,7 +122,8 @@ class Quickstart:
 
     def _training_id(self, method: str) -> str:
         s = self.settings
-        package = sorted([*(ROOT / "verl_resrl").rglob("*.py"), *(ROOT / "verl_resrl").rglob("*.yaml")])
+        package = [*(ROOT / "verl_resrl").rglob("*.py"), *(ROOT / "verl_resrl").rglob("*.yaml")]
+        package = sorted(file for file in package if ROOT / "verl_resrl/evaluation" not in file.parents)
         return fingerprint(
             start=self.start_id,
             data=self.data_id,
@@ -136,7 +139,8 @@ class Quickstart:
         """Evaluate one model on the held-out problems."""
         s = self.settings
         numbers = [s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response]
-        code = [HERE / "evaluate.py", ROOT / "verl_resrl/cpu/generate.py", COUNTDOWN]
+        package = sorted((ROOT / "verl_resrl/evaluation").glob("*.py"))
+        code = [HERE / "evaluate.py", *package, ROOT / "verl_resrl/cpu/generate.py", COUNTDOWN]
         identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, code=source_fingerprint(code))
         file = folder / f"evaluation-{steps}-{identity}.json"
         if file.exists():
@@ -144,7 +148,8 @@ class Quickstart:
             self.phases.cached(f"evaluation {name}", f"Avg@16 {result['avg_at_16']:.3f}")
             return result
         from evaluate import evaluate
-        from report import write_json
+
+        from verl_resrl.evaluation.settings import write_json
 
         with self.phases.phase(f"evaluation {name}") as phase:
             result = evaluate(model, val, s, phase.update)
@@ -192,7 +197,7 @@ def main() -> int:
 
             logging.disable_progress_bar()
             Quickstart(settings, torch.cuda.is_available(), console).run()
-    except QuickstartError as error:
+    except (QuickstartError, EvaluationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

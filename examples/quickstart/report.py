@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What came out: a table, ``metrics.json``, and two plots."""
 
-import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,23 +11,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from verl_resrl.evaluation.settings import write_json
+
 matplotlib.use("Agg")  # no display needed
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 STEPS_OF_A_MEAN = 10  # first and last rewards in the table: a pass over the puzzles with the default settings
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that appears whole or not at all.
-
-    Args:
-        path: the file.
-        value: what to write.
-    """
-    unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
 
 
 def results_table(evaluations: Mapping[str, Mapping], rewards: Mapping[str, Mapping[int, float]]) -> Table:

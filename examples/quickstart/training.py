@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from process import child
-from progress import Phase
 from settings import QuickstartError, Settings
 
-TRACKER = "latest_checkpointed_iteration.txt"  # verl's note of its newest checkpoint
+from verl_resrl.evaluation.models import TRACKER
+from verl_resrl.evaluation.progress import Phase
+
 REWARD = "critic/score/mean"  # verl's name of the mean reward of a step
 POLL_SECONDS = 0.5
 _COLOUR_OR_ACTOR = re.compile(r"\x1b\[[0-9;]*m|^\([^)]*pid=[^)]*\)\s*")

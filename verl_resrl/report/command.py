@@ -11,6 +11,31 @@ from rich.console import Console
 from verl_resrl.report.run_folders import ReportError
 
 BASELINE = "grpo"
+HELP = """Compare trainings of several methods and seeds on one HTML page.
+
+The page needs no network: learning curves, Pass@k, the frontier of Avg@n against Pass@k over checkpoints with a
+comparison at the same Avg, paired differences with p-values, diagnostics of ResRL, the settings that differ, and a
+viewer of single responses with the weight of each token. Beside it: the numbers (comparison.json) and images.
+
+Every run of a study, GRPO as the baseline:
+
+    resrl compare outputs/study/*
+
+Two runs, another folder for the results:
+
+    resrl compare outputs/grpo-0 outputs/resrl-0 --out outputs/comparison
+
+A RUN_DIR is the folder of one training. Train with hydra.run.dir=RUN_DIR/hydra, with 'file' in trainer.logger and
+VERL_FILE_LOGGER_PATH=RUN_DIR/metrics/0000.jsonl, and evaluate it with resrl eval --run RUN_DIR:
+
+    hydra/.hydra/config.yaml  verl's configuration
+    metrics/NNNN.jsonl        verl's log
+    evaluations/step_N/       what resrl eval wrote for the checkpoint of step N; step_0 is the start
+
+The method is trainer.experiment_name, the seed data.seed. Metrics or evaluations may be missing: the page says so. For
+differences that can be trusted, train every method under the same seeds, and evaluate several checkpoints of each on
+the same problems.
+"""
 
 
 def compare(
@@ -25,35 +50,7 @@ def compare(
         typer.Option(help=f"Method that the others are compared with; {BASELINE} if not given.", show_default=False),
     ] = None,
 ) -> None:
-    """Compare trainings of several methods and seeds on one HTML page.
-
-    The page needs no network: learning curves, Pass@k, the frontier of Avg@n
-    against Pass@k over checkpoints with a comparison at the same Avg, paired
-    differences with p-values, diagnostics of ResRL, the settings that differ,
-    and a viewer of single responses with the weight of each token. Beside it,
-    the numbers (comparison.json) and images.
-
-    A RUN_DIR is the folder of one training:
-
-    \b
-      hydra/.hydra/config.yaml  verl's configuration
-                                (hydra.run.dir=RUN_DIR/hydra)
-      metrics/NNNN.jsonl        verl's log ('file' in trainer.logger, and
-                                VERL_FILE_LOGGER_PATH=RUN_DIR/metrics/0000.jsonl)
-      evaluations/step_N/       what 'resrl eval' wrote for the checkpoint of
-                                step N; step_0 is the start
-
-    The method is trainer.experiment_name, the seed data.seed. Metrics or
-    evaluations may be missing: the page says so. For differences that can be
-    trusted, train every method under the same seeds, and evaluate several
-    checkpoints of each on the same problems.
-
-    \b
-    Examples:
-      resrl compare outputs/study/*
-      resrl compare outputs/grpo-0 outputs/resrl-0 --out outputs/comparison
-      resrl compare outputs/study/* --baseline nsr
-    """  # noqa: D301 (typer keeps the line breaks of a paragraph that starts with a backspace)
+    """Compare trainings; see ``HELP``."""
     console = Console(stderr=True)
     try:
         # only now: these take seconds to import, and other commands of resrl must work without them

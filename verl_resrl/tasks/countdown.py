@@ -176,6 +176,24 @@ def canonical_answer(response: str, ground_truth: str) -> str | None:
     return last.expression if last is not None and last.value == problem.target else None
 
 
+def answer_of(text: str, ground_truth: str) -> str | None:
+    """Name the answer of a response, right or wrong, as ``resrl eval`` asks for it.
+
+    Args:
+        text: the response.
+        ground_truth: ``numbers>target``.
+
+    Returns:
+        ``canonical_answer`` for a right response, the same form of its last result for a wrong one, or None if the
+        text is not a list of correct steps.
+
+    Raises:
+        ValueError: the ground truth is malformed.
+    """
+    last = replay(Problem.from_ground_truth(ground_truth).numbers, text)
+    return None if last is None else last.expression
+
+
 def compute_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **kwargs: object
 ) -> dict[str, float]:

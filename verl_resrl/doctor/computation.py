@@ -1,0 +1,79 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the weights come out right on this machine: against float64, and on a GPU the kernel against torch."""
+
+import torch
+from torch import Tensor
+
+from verl_resrl.config import ResRLConfig
+from verl_resrl.doctor.finding import NotHere, Problem
+from verl_resrl.residual import reference, residual_and_alignment
+from verl_resrl.subspace import fit_subspaces
+from verl_resrl.weights import token_weights
+
+TOKENS, WIDTH, RANK = 400, 64, 8  # of each of a right and a wrong response
+TOLERANCE = 1e-3  # relative, of residuals; they agree to 1e-5 on the machines that were tried
+REPORT = "please open an issue with the output of resrl doctor --json"
+
+
+def check_weights() -> str:
+    """Residuals of the torch path equal those of an exact SVD in float64."""
+    hidden = _states()
+    sequence = torch.arange(2).repeat_interleave(TOKENS)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    out = token_weights(
+        hidden.to(device),
+        sequence.to(device),
+        torch.zeros(2, dtype=torch.int64, device=device),
+        torch.tensor([True, False], device=device),
+        ResRLConfig(rank=RANK),
+        backend="torch",
+    )
+    error = _relative_error(out.residual.cpu()[TOKENS:], _exact_residual(hidden)[TOKENS:])
+    if error > TOLERANCE:
+        raise Problem(f"residuals on {device} differ from float64 by {error:.1e}", REPORT)
+    return f"torch on {device} agrees with a float64 SVD to {error:.0e}"
+
+
+def check_kernel() -> str:
+    """On a GPU, the fused kernel compiles and agrees with torch."""
+    if not torch.cuda.is_available():
+        raise NotHere("no GPU: the torch path is used")
+    hidden = _states().bfloat16().cuda()
+    counts = torch.tensor([TOKENS], device="cuda")
+    subspaces = fit_subspaces(hidden, torch.arange(TOKENS, device="cuda"), counts, RANK, seed=0)
+    rows = torch.arange(TOKENS, 2 * TOKENS, device="cuda")
+    try:
+        fused, _ = residual_and_alignment(hidden, rows, counts, subspaces, "triton")
+    except Exception as error:  # of Triton's compiler, the driver, ...
+        raise Problem(
+            f"it does not run: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+            "check that Triton is the version that PyTorch asks for (pip check); backend='torch' works without it",
+        ) from error
+    difference = _relative_error(fused, reference(hidden, rows, counts, subspaces)[0])
+    if difference > TOLERANCE:
+        raise Problem(f"it differs from torch by {difference:.1e}", REPORT)
+    return f"compiles, and agrees with torch to {difference:.0e}"
+
+
+def _states() -> Tensor:
+    """(2 * TOKENS, WIDTH) float32: a right response near a subspace, and a wrong one partly outside."""
+    generator = torch.Generator().manual_seed(0)
+    plane = torch.randn(RANK, WIDTH, generator=generator)
+    inside = torch.randn(2 * TOKENS, RANK, generator=generator) @ plane
+    outside = torch.randn(2 * TOKENS, WIDTH, generator=generator)
+    outside[:TOKENS] *= 0.05
+    return inside + outside
+
+
+def _exact_residual(hidden: Tensor) -> Tensor:
+    """The residual as the paper defines it (arXiv 2605.00380), by an SVD in float64."""
+    x = hidden.double()
+    x = (x - x.mean(1, keepdim=True)) / (x.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    x = x - x[:TOKENS].mean(0)
+    basis = torch.linalg.svd(x[:TOKENS], full_matrices=False).Vh[:RANK]
+    return (x - x @ basis.T @ basis).square().mean(1)
+
+
+def _relative_error(values: Tensor, truth: Tensor) -> float:
+    return float(((values.double() - truth.double()).abs() / truth.double()).max())

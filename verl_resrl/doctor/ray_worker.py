@@ -1,0 +1,42 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a Ray worker loads our plugin too: that is where training happens."""
+
+import logging
+import os
+from typing import Any
+
+from verl_resrl.doctor.finding import Problem
+
+
+def check_ray_worker() -> str:
+    """Start Ray (or connect to the cluster in RAY_ADDRESS) and look into a worker process."""
+    import ray
+
+    already = ray.is_initialized()
+    cluster = os.environ.get("RAY_ADDRESS")
+    if not already:
+        local: dict[str, Any] = {} if cluster else {"num_cpus": 1, "include_dashboard": False}
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
+    try:
+        python, loaded, estimators = ray.get(ray.remote(num_cpus=1)(_look).remote())
+    finally:
+        if not already:
+            ray.shutdown()
+    where = f"a worker of the cluster {cluster}" if cluster else "a worker"
+    if not loaded or "resrl" not in estimators:
+        raise Problem(
+            f"{where} ({python}) does not load it",
+            "install verl_resrl into the Python of every node, and set VERL_USE_EXTERNAL_PLUGINS nowhere",
+        )
+    return f"loaded in {where}"
+
+
+def _look() -> tuple[str, bool, list[str]]:
+    """Runs in the worker."""
+    import sys
+
+    import verl  # noqa: F401
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+
+    return sys.executable, "verl_resrl.integration.plugin" in sys.modules, sorted(ADV_ESTIMATOR_REGISTRY)

@@ -1,0 +1,198 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of ``resrl eval``. What it needs is imported when it runs, so that ``--help`` is quick."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings
+
+if TYPE_CHECKING:
+    from verl_resrl.evaluation.models import Target
+
+HELP = """Sample many responses to each problem, verify them with the reward function of training, and summarise.
+
+Writes settings.json, samples.jsonl (one row for each response, as they come) and summary.json (Avg@n, unbiased
+Pass@k with 95% bootstrap intervals over problems, majority vote, length, distinct right answers, self-BLEU; overall
+and for each data source). Stop it at any time, even with kill -9: the same command continues, and the result is that
+of a run that was never stopped.
+
+A model, with verl's own reward function for the data source:
+
+    resrl eval --model Qwen/Qwen3-0.6B --data test.parquet --n 128 --k 1,2,4,8,16,32,64,128
+
+Every checkpoint of two training runs, with the reward file of the training, into RUN/evaluations/step_N:
+
+    resrl eval --run outputs/resrl --run outputs/grpo --data test.parquet --reward-file reward.py
+
+Two checkpoints, and three problems shown token by token with the weights of ResRL:
+
+    resrl eval --run outputs/resrl --steps 10,50 --data test.parquet --token-weights 3
+"""
+
+
+def evaluate(
+    model: Annotated[
+        str | None, typer.Option(help="Hugging Face model: a folder, or a name on the hub.", show_default=False)
+    ] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of a training run: evaluates its checkpoints/global_step_N, in order. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Parquet file in verl's format. May be repeated.", show_default=False)
+    ] = None,
+    steps: Annotated[
+        str | None, typer.Option(help="With --run: only these steps, such as 10,20.", show_default="all")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --model: folder of the results.", show_default="evaluations/MODEL")
+    ] = None,
+    n: Annotated[int, typer.Option(help="Responses to each problem.")] = 128,
+    k: Annotated[
+        str | None, typer.Option(help="For which Pass@k is reported.", show_default="1,2,4,... up to n")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Of the sampling; 0 takes the most likely token.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Sample among the tokens that have this probability together.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option(help="Longest response, in tokens.")] = 1024,
+    max_prompt_tokens: Annotated[
+        int, typer.Option(help="Longest prompt; problems with a longer one are left out.")
+    ] = 1024,
+    seed: Annotated[int, typer.Option(help="Of all samples: every response has a seed of its own, made of it.")] = 0,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many problems.", show_default="all")] = None,
+    reward_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Python file with compute_score(), as in verl's reward.custom_reward_function.path; it may also "
+            "define answer_of(text, ground_truth), which names answers.",
+            show_default="verl's choice by data_source",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float, typer.Option(help="A response is right when its score is above; as resrl.positive_threshold.")
+    ] = 0.0,
+    token_weights: Annotated[
+        int, typer.Option(help="Write tokens.jsonl: so many problems token by token with their ResRL weights.")
+    ] = 0,
+    backend: Annotated[
+        str, typer.Option(help="vllm, hf (Hugging Face), or auto: vllm where a GPU and the package are.")
+    ] = "auto",
+    tensor_parallel_size: Annotated[int, typer.Option(help="GPUs that share a model, with vllm.")] = 1,
+    chat_template_kwargs: Annotated[
+        str | None,
+        typer.Option(
+            help="JSON, as verl's data.apply_chat_template_kwargs, such as '{\"enable_thinking\": false}'.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """See HELP."""
+    # threads that spin while they wait take the cores from whatever else runs; read when torch is loaded
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        common = {
+            "data": tuple(str(file.expanduser().resolve()) for file in data or ()),
+            "n": n,
+            "k": _numbers("k", k) if k is not None else _powers_of_two(n),
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_tokens": max_tokens,
+            "max_prompt_tokens": max_prompt_tokens,
+            "seed": seed,
+            "limit": limit,
+            "reward_file": str(reward_file.expanduser().resolve()) if reward_file else None,
+            "threshold": threshold,
+            "tensor_parallel_size": tensor_parallel_size,
+            "chat_template_kwargs": _json_object(chat_template_kwargs),
+            "token_weights": token_weights,
+        }
+        _evaluate(_targets(model, run or [], steps, out), common, backend)
+    except EvaluationError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command continues from here", err=True)
+        raise typer.Exit(130) from None
+
+
+def _evaluate(targets: Sequence["Target"], common: dict[str, Any], backend: str) -> None:
+    if backend not in BACKENDS:
+        raise EvaluationError(f"--backend {backend} must be one of {', '.join(BACKENDS)}")
+    # the cheapest checks come first: loading torch takes seconds
+    settings = {target: Settings(model=target.model, **common) for target in targets}
+    from rich.console import Console
+    from transformers.utils import logging
+
+    from verl_resrl.evaluation.evaluate import check
+    from verl_resrl.evaluation.evaluate import evaluate as evaluate_model
+    from verl_resrl.evaluation.generate import choose_backend
+    from verl_resrl.evaluation.progress import Phases
+    from verl_resrl.evaluation.table import summary_tables
+
+    logging.disable_progress_bar()
+    common = common | {"backend": choose_backend(backend)}
+    settings = {target: Settings(model=target.model, **common) for target in targets}
+    judge = [check(one) for one in settings.values()][-1]
+    console = Console()
+    phases, summaries = Phases(len(targets), console), {}
+    for target, one in settings.items():
+        with phases.phase(f"evaluation {target.name}") as phase:
+            summaries[target.name] = evaluate_model(one, target.folder, judge, phase.update)
+            phase.note = f"Avg@{one.n} {summaries[target.name]['overall']['avg_at_n']['mean']:.3f}"
+    for table in summary_tables(summaries):
+        console.print(table)
+    for target in targets:
+        console.print(str(target.folder), highlight=False, soft_wrap=True)
+
+
+def _targets(model: str | None, runs: Sequence[Path], steps: str | None, out: Path | None) -> list["Target"]:
+    from verl_resrl.evaluation.models import checkpoints_of_run, single_model
+
+    if (model is None) == (not runs):
+        raise EvaluationError("name what to evaluate: either --model MODEL or --run RUN_DIR (see resrl eval --help)")
+    if model is not None:
+        if steps is not None:
+            raise EvaluationError("--steps chooses checkpoints of a --run; with --model there is nothing to choose")
+        return [single_model(model, out)]
+    if out is not None:
+        raise EvaluationError("--out goes with --model; the results of a --run go to RUN_DIR/evaluations/step_N")
+    wanted = _numbers("steps", steps) if steps is not None else ()
+    targets = [target for folder in dict.fromkeys(runs) for target in checkpoints_of_run(folder, wanted)]
+    if len({target.name for target in targets}) < len(targets):  # runs of the same name in different folders
+        targets = [target._replace(name=str(target.folder)) for target in targets]
+    return targets
+
+
+def _numbers(name: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise EvaluationError(f"--{name} {text} must be numbers with commas between, such as 1,2,4") from None
+
+
+def _powers_of_two(n: int) -> tuple[int, ...]:
+    from verl_resrl.passk import powers_of_two
+
+    return tuple(powers_of_two(max(n, 0)))
+
+
+def _json_object(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise EvaluationError(f"--chat-template-kwargs is not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise EvaluationError(
+            f'--chat-template-kwargs {text} must be a JSON object, such as {{"enable_thinking": false}}'
+        )
+    return value

@@ -1,0 +1,132 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The evaluation of one model: problems -> responses -> verdicts -> samples file -> summary."""
+
+import importlib.util
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from verl_resrl.evaluation.generate import HFGenerator, Job, Sampling, VLLMGenerator, load_tokenizer
+from verl_resrl.evaluation.judge import Judge
+from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, read_problems
+from verl_resrl.evaluation.samples import Sample, open_samples
+from verl_resrl.evaluation.settings import EvaluationError, Settings, claim_folder, write_json
+from verl_resrl.evaluation.summary import summarize
+
+SUMMARY_FILE = "summary.json"
+Report = Callable[[int, int, str], None]  # done, in all, a note
+
+
+def check(settings: Settings) -> Judge:
+    """Look at everything that the settings name, before time is spent.
+
+    Returns:
+        The judge, ready to use.
+
+    Raises:
+        EvaluationError: something cannot be used.
+    """
+    if importlib.util.find_spec("sacrebleu") is None:
+        raise EvaluationError("the summary needs the package sacrebleu: pip install sacrebleu, or the extra [eval]")
+    for file in settings.data:
+        check_parquet(Path(file))
+    check_model(settings.model)
+    return Judge(Path(settings.reward_file) if settings.reward_file else None, settings.threshold)
+
+
+def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> dict[str, Any]:
+    """Evaluate a model, or finish what a stopped evaluation has begun.
+
+    Args:
+        settings: what to do.
+        folder: of the results.
+        judge: from ``check``.
+        report: called with responses done, responses in all and a note.
+
+    Returns:
+        The summary, as written to ``summary.json``.
+
+    Raises:
+        EvaluationError: the folder holds samples of other settings, or something cannot be used.
+    """
+    claim_folder(folder, settings)
+    with open_samples(folder) as file:
+        tokenizer = load_tokenizer(settings.model)
+        problems = read_problems(
+            [Path(file) for file in settings.data],
+            tokenizer,
+            settings.max_prompt_tokens,
+            settings.limit,
+            settings.chat_template_kwargs,
+        )
+        jobs = [Job(problem, sample) for problem in range(len(problems)) for sample in range(settings.n)]
+        done = {sample.job for sample in file.samples}
+        right = sum(sample.correct for sample in file.samples)
+        if len(done) < len(jobs):
+            # what fails on an empty response fails now, before a large model is loaded
+            sources = {problem.row["data_source"]: problem.row for problem in problems}
+            judge.judge(list(sources.values()), [""] * len(sources))
+            with closing(_generator(settings, tokenizer)) as generator:
+                for new in sample_and_judge(generator, judge, problems, jobs, done, tokenizer):
+                    file.append(new)
+                    right += sum(sample.correct for sample in new)
+                    report(len(file.samples), len(jobs), f"{right / len(file.samples):.1%} right")
+        summary = summarize(file.samples, settings.k, settings.seed, report)
+        write_json(folder / SUMMARY_FILE, summary)
+        if settings.token_weights:
+            from verl_resrl.evaluation.token_view import write_token_view
+
+            write_token_view(folder, settings, problems, file.samples, tokenizer, report)
+    return summary
+
+
+def sample_and_judge(
+    generator: HFGenerator | VLLMGenerator,
+    judge: Judge,
+    problems: Sequence[Problem],
+    jobs: Sequence[Job],
+    done: Collection[Job],
+    tokenizer: Any,
+) -> Iterator[list[Sample]]:
+    """Make and judge the responses that are missing.
+
+    Args:
+        generator: of the responses.
+        judge: of them.
+        problems: all of them.
+        jobs: all responses of the evaluation, always in the same order.
+        done: those that are there.
+        tokenizer: of the model.
+
+    Yields:
+        Samples that came together.
+    """
+    for batch in generator.generate(problems, jobs, done):
+        texts = [tokenizer.decode(response.token_ids, skip_special_tokens=True) for _, response in batch]
+        verdicts = judge.judge([problems[job.problem].row for job, _ in batch], texts)
+        yield [
+            Sample(
+                problem=job.problem,
+                sample=job.sample,
+                data_source=problems[job.problem].row["data_source"],
+                prompt=problems[job.problem].prompt,
+                response=text,
+                score=verdict.score,
+                correct=verdict.correct,
+                answer=verdict.answer,
+                num_tokens=len(response.token_ids),
+                finished=response.finished,
+            )
+            for (job, response), text, verdict in zip(batch, texts, verdicts, strict=True)
+        ]
+
+
+def _generator(settings: Settings, tokenizer: Any) -> HFGenerator | VLLMGenerator:
+    sampling = Sampling(
+        settings.max_tokens, settings.max_prompt_tokens, settings.temperature, settings.top_p, settings.seed
+    )
+    if settings.backend == "vllm":
+        return VLLMGenerator(settings.model, sampling, settings.tensor_parallel_size)
+    return HFGenerator(settings.model, tokenizer, sampling)

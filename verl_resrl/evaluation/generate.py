@@ -1,0 +1,255 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Problems -> responses, with vLLM on a GPU or batch by batch with Hugging Face.
+
+Every response has a seed of its own, made of the evaluation's seed, the problem and the number of the response: all
+models get the same luck, and a response does not depend on what was generated before it, in this process or another.
+"""
+
+import gc
+import hashlib
+import importlib.util
+import json
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from verl_resrl.evaluation.problems import Problem
+from verl_resrl.evaluation.settings import EvaluationError
+
+logger = logging.getLogger(__name__)
+
+TOKENS_OF_A_BATCH = 32768  # prompts and responses that are generated together
+IN_FLIGHT = 1024  # requests that vLLM holds at a time; it batches as many as fit
+
+
+class Job(NamedTuple):
+    """One response to make: number of the problem and number of the response to it."""
+
+    problem: int
+    sample: int
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample.
+
+    Attributes:
+        max_tokens: longest response.
+        max_prompt_tokens: longest prompt.
+        temperature: 0 takes the most likely token.
+        top_p: sample among the most likely tokens that together have this probability.
+        seed: of all responses.
+    """
+
+    max_tokens: int
+    max_prompt_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def seed_of(self, job: Job) -> int:
+        """Seed of one response, below 2**56."""
+        identity = json.dumps([self.seed, job.problem, job.sample]).encode()
+        return int.from_bytes(hashlib.sha256(identity).digest()[:7], "big")
+
+
+class Response(NamedTuple):
+    """A response: its tokens, and whether it ended by itself rather than at the longest length."""
+
+    token_ids: list[int]
+    finished: bool
+
+
+def choose_backend(backend: str) -> str:
+    """Tell which implementation generates.
+
+    Args:
+        backend: "auto" is vLLM where an NVIDIA GPU and the package are, and Hugging Face otherwise.
+
+    Returns:
+        "vllm" or "hf".
+
+    Raises:
+        EvaluationError: "vllm" where it cannot run.
+    """
+    import torch
+
+    gpu, installed = torch.cuda.is_available(), importlib.util.find_spec("vllm") is not None
+    if backend == "vllm" and not (gpu and installed):
+        missing = "an NVIDIA GPU that torch sees" if installed else "the package vllm (pip install vllm)"
+        raise EvaluationError(f"--backend vllm needs {missing}; use --backend auto for whichever can run")
+    if backend == "auto" and gpu and not installed:
+        logger.warning("vllm is not installed: generating with Hugging Face, which is slower (pip install vllm)")
+    return "vllm" if gpu and installed and backend != "hf" else "hf"
+
+
+def load_tokenizer(model: str) -> Any:
+    """Load a model's tokenizer.
+
+    Raises:
+        EvaluationError: transformers cannot, or there is no chat template.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{model}: its tokenizer cannot be loaded ({str(error).splitlines()[0]})") from None
+    if tokenizer.chat_template is None:
+        raise EvaluationError(f"{model}: its tokenizer has no chat template, which verl's data format needs")
+    return tokenizer
+
+
+def load_model(model: str) -> Any:
+    """Load a model in eval mode, in bfloat16 on a GPU and in float32 on a CPU.
+
+    verl writes bfloat16 into the configuration of its checkpoints, whatever the weights are.
+
+    Raises:
+        EvaluationError: transformers cannot.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    gpu = torch.cuda.is_available()
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16 if gpu else torch.float32)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{model} cannot be loaded ({str(error).splitlines()[0]})") from None
+    return loaded.eval().to("cuda" if gpu else "cpu")
+
+
+class HFGenerator:
+    """Generates with ``verl_resrl.cpu.generate``, in batches that are the same in every call.
+
+    Args:
+        model: see ``load_model``.
+        tokenizer: of the model.
+        sampling: how to sample.
+    """
+
+    def __init__(self, model: str, tokenizer: Any, sampling: Sampling) -> None:
+        self._model: Any = load_model(model)
+        self._sampling = sampling
+        eos = self._model.generation_config.eos_token_id
+        self._eos_ids = {*(eos if isinstance(eos, list) else [eos]), tokenizer.eos_token_id} - {None}
+        self._pad_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+
+    def generate(
+        self, problems: Sequence[Problem], jobs: Sequence[Job], done: Collection[Job] = ()
+    ) -> Iterator[list[tuple[Job, Response]]]:
+        """Generate what is missing.
+
+        Rounding in a batched forward depends on the batch: a batch that a killed run has left half written is made
+        again as a whole, so that a continued run equals one that was never stopped, to the bit.
+
+        Args:
+            problems: all of them.
+            jobs: all responses of the evaluation, always in the same order.
+            done: those that are there.
+
+        Yields:
+            Responses that were missing, batch after batch in the order of ``jobs``.
+        """
+        from verl_resrl.cpu.generate import Request, generate
+
+        sampling = self._sampling
+        size = max(1, TOKENS_OF_A_BATCH // (sampling.max_prompt_tokens + sampling.max_tokens))
+        for start in range(0, len(jobs), size):
+            batch = jobs[start : start + size]
+            if all(job in done for job in batch):
+                continue
+            requests = [
+                Request(
+                    problems[job.problem].prompt_ids,
+                    sampling.max_tokens,
+                    temperature=sampling.temperature,
+                    top_p=sampling.top_p,
+                    seed=sampling.seed_of(job),
+                )
+                for job in batch
+            ]
+            completions = generate(self._model, requests, self._eos_ids, self._pad_id)
+            yield [
+                (job, Response(completion.token_ids, completion.token_ids[-1] in self._eos_ids))
+                for job, completion in zip(batch, completions, strict=True)
+                if job not in done
+            ]
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._model = None
+
+
+class VLLMGenerator:
+    """Generates with vLLM's engine, which batches as it sees fit; responses come in the order in which they end.
+
+    Seeds are per request here too. vLLM's arithmetic depends on what it batches together, so a continued run equals
+    one that was never stopped up to the rounding of logits.
+
+    Args:
+        model: Hugging Face model.
+        sampling: how to sample.
+        tensor_parallel_size: GPUs that share the model.
+    """
+
+    def __init__(self, model: str, sampling: Sampling, tensor_parallel_size: int = 1) -> None:
+        from vllm import EngineArgs, LLMEngine
+
+        self._sampling = sampling
+        self._engine: Any = LLMEngine.from_engine_args(
+            EngineArgs(
+                model=model,
+                dtype="bfloat16",
+                max_model_len=sampling.max_prompt_tokens + sampling.max_tokens,
+                tensor_parallel_size=tensor_parallel_size,
+                enable_prefix_caching=True,  # the responses to a problem share its prompt
+                disable_log_stats=True,
+            )
+        )
+
+    def generate(
+        self, problems: Sequence[Problem], jobs: Sequence[Job], done: Collection[Job] = ()
+    ) -> Iterator[list[tuple[Job, Response]]]:
+        """Generate what is missing; see ``HFGenerator.generate``.
+
+        Yields:
+            Responses that ended in one step of the engine.
+        """
+        waiting = iter([job for job in jobs if job not in done])
+        running: dict[str, Job] = {}
+        while True:
+            while len(running) < IN_FLIGHT and (job := next(waiting, None)) is not None:
+                name = f"{job.problem}-{job.sample}"
+                prompt = {"prompt_token_ids": problems[job.problem].prompt_ids}
+                self._engine.add_request(name, prompt, self._params(job))
+                running[name] = job
+            if not running:
+                return
+            ended = [output for output in self._engine.step() if output.finished]
+            if ended:
+                yield [(running.pop(output.request_id), _response(output.outputs[0])) for output in ended]
+
+    def close(self) -> None:
+        """Let go of the engine: its process ends, and the GPU is free for the next model."""
+        self._engine = None
+        gc.collect()
+
+    def _params(self, job: Job) -> Any:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        return SamplingParams(
+            temperature=self._sampling.temperature,
+            top_p=self._sampling.top_p,
+            max_tokens=self._sampling.max_tokens,
+            seed=self._sampling.seed_of(job),
+            detokenize=False,  # we decode as verl does
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+
+
+def _response(output: Any) -> Response:
+    return Response(list(output.token_ids), output.finish_reason == "stop")

@@ -1,0 +1,151 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Responses -> scores and named answers, with the reward function that verl uses in training."""
+
+import asyncio
+import importlib.util
+import inspect
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verl_resrl.evaluation.settings import EvaluationError
+
+ANSWER_FIELDS = ("pred", "answer", "extracted")  # under which verl's reward functions return what they found
+CONCURRENT = 64  # calls of the reward function at a time; some ask a server or run programs
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the reward function says.
+
+    Attributes:
+        score: its score.
+        correct: whether the score is above the threshold.
+        answer: the answer's name, equal for equal answers; None if the response gives none.
+    """
+
+    score: float
+    correct: bool
+    answer: str | None
+
+
+class Judge:
+    """Scores responses as verl does in training.
+
+    Args:
+        reward_file: Python file with ``compute_score(data_source, solution_str, ground_truth, extra_info)``, sync or
+            async, that returns a number or a dict with the key "score", as verl's
+            ``reward.custom_reward_function.path``; None for verl's ``default_compute_score``, which chooses by data
+            source. It may define ``answer_of(text, ground_truth)``, which names the answer of a response, None if
+            it gives none. Without it, an answer is named by the field "pred", "answer" or "extracted" of the dict,
+            else by the response's text with white space squeezed.
+        threshold: a response is correct when its score is above.
+
+    Raises:
+        EvaluationError: the file cannot be used.
+    """
+
+    def __init__(self, reward_file: Path | None, threshold: float = 0.0) -> None:
+        self._threshold = threshold
+        self._answer_of: Callable[[str, Any], str | None] | None = None
+        if reward_file is None:
+            from verl.utils.reward_score import default_compute_score
+
+            self._compute_score: Callable[..., Any] = default_compute_score
+        else:
+            module = _load(reward_file)
+            self._compute_score = getattr(module, "compute_score", None) or _missing(reward_file)
+            self._answer_of = getattr(module, "answer_of", None)
+        self._is_async = inspect.iscoroutinefunction(self._compute_score)
+
+    def judge(self, rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[Verdict]:
+        """Judge responses.
+
+        Args:
+            rows: of the parquet file, one for each response.
+            texts: the responses, without special tokens.
+
+        Raises:
+            EvaluationError: the reward function failed, or returned something else than a score.
+        """
+        return asyncio.run(self._judge(rows, texts))
+
+    async def _judge(self, rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[Verdict]:
+        limit = asyncio.Semaphore(CONCURRENT)
+
+        async def one(row: Mapping[str, Any], text: str) -> Verdict:
+            async with limit:
+                return self._verdict(row, text, await self._score(row, text))
+
+        return list(await asyncio.gather(*(one(row, text) for row, text in zip(rows, texts, strict=True))))
+
+    async def _score(self, row: Mapping[str, Any], text: str) -> Any:
+        arguments = {
+            "data_source": row["data_source"],
+            "solution_str": text,
+            "ground_truth": row["reward_model"]["ground_truth"],
+            # verl adds these two: a question and its answer, and no scores from the rollout
+            "extra_info": {**(row.get("extra_info") or {}), "num_turns": 2, "rollout_reward_scores": {}},
+        }
+        try:
+            if self._is_async:
+                return await self._compute_score(**arguments)
+            return await asyncio.to_thread(self._compute_score, **arguments)
+        except NotImplementedError as error:  # of verl's choice by data source
+            raise EvaluationError(f"{error}: name a file with compute_score() in --reward-file") from None
+        except Exception as error:
+            raise EvaluationError(
+                f"the reward function failed with {type(error).__name__}: {error} "
+                f"(data_source {row['data_source']!r}, ground_truth {arguments['ground_truth']!r}, "
+                f"response {text[:80]!r})"
+            ) from error
+
+    def _verdict(self, row: Mapping[str, Any], text: str, result: Any) -> Verdict:
+        fields = result if isinstance(result, Mapping) else {"score": result}
+        try:
+            score = float(fields["score"])
+        except (KeyError, TypeError, ValueError):
+            score = math.nan
+        if math.isnan(score):
+            raise EvaluationError(
+                "the reward function must return a number or a dict with the number 'score', "
+                f"it returned {str(result)[:200]}"
+            )
+        return Verdict(score, score > self._threshold, self._name(row, text, fields))
+
+    def _name(self, row: Mapping[str, Any], text: str, fields: Mapping[str, Any]) -> str | None:
+        if self._answer_of is not None:
+            return self._answer_of(text, row["reward_model"]["ground_truth"])
+        for field in ANSWER_FIELDS:
+            if field in fields:
+                return None if fields[field] is None else str(fields[field])
+        return squeezed(text) or None
+
+
+def squeezed(text: str) -> str:
+    """Text with white space squeezed: a name for an answer about which nothing is known."""
+    return " ".join(text.split())
+
+
+def _load(file: Path) -> Any:
+    if not file.is_file():
+        raise EvaluationError(f"--reward-file: {file} does not exist")
+    name = f"verl_resrl_reward_{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise EvaluationError(f"--reward-file: {file} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file may raise
+        raise EvaluationError(f"--reward-file: {file} cannot be imported ({type(error).__name__}: {error})") from error
+    return module
+
+
+def _missing(file: Path) -> Any:
+    raise EvaluationError(f"--reward-file: {file} defines no compute_score()")

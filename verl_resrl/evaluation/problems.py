@@ -1,0 +1,125 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Parquet files in verl's format -> problems, and the checks of what a user names before minutes are spent on it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from verl_resrl.evaluation.settings import EvaluationError
+
+WEIGHTS = ("*.safetensors", "*.bin")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem.
+
+    Attributes:
+        prompt: its text, with the chat template.
+        prompt_ids: its tokens.
+        row: its row of the parquet file.
+    """
+
+    prompt: str
+    prompt_ids: list[int]
+    row: dict[str, Any]
+
+
+def read_problems(
+    files: Sequence[Path],
+    tokenizer: Any,
+    max_prompt_tokens: int,
+    limit: int | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+) -> list[Problem]:
+    """Read the problems whose prompt is short enough; verl leaves longer ones out too.
+
+    Args:
+        files: parquet files, as ``check_parquet`` accepts them.
+        tokenizer: of the model.
+        max_prompt_tokens: longest prompt.
+        limit: at most so many problems, the first ones.
+        chat_template_kwargs: more arguments for the chat template.
+
+    Raises:
+        EvaluationError: every prompt is longer, or the tokenizer cannot apply its chat template to one.
+    """
+    found: list[Problem] = []
+    for file in files:
+        for number, row in enumerate(pq.read_table(file).to_pylist()):
+            try:
+                text = tokenizer.apply_chat_template(
+                    row["prompt"], add_generation_prompt=True, tokenize=False, **(chat_template_kwargs or {})
+                )
+            except Exception as error:  # whatever a template, which is a program, may raise
+                raise EvaluationError(
+                    f"row {number} of {file}: the tokenizer's chat template fails ({_first_line(error)})"
+                ) from None
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            if len(ids) <= max_prompt_tokens:
+                found.append(Problem(text, ids, row))
+            if len(found) == limit:
+                return found
+    if not found:
+        raise EvaluationError(f"every prompt is longer than {max_prompt_tokens} tokens")
+    return found
+
+
+def check_parquet(file: Path) -> None:
+    """Check that a file is one that verl can train on.
+
+    Raises:
+        EvaluationError: missing, unreadable or empty file, or a column that verl needs is missing or of another kind.
+    """
+    if not file.is_file():
+        raise EvaluationError(f"{file} does not exist")
+    try:
+        parquet = pq.ParquetFile(file)
+        schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise EvaluationError(f"{file} is not a readable parquet file ({_first_line(error)})") from None
+    if rows == 0:
+        raise EvaluationError(f"{file} has no rows")
+    for column in ("data_source", "prompt", "reward_model"):
+        if column not in schema.names:
+            raise EvaluationError(f"{file} has no column {column!r}; its columns are: {', '.join(schema.names)}")
+    prompt, reward = schema.field("prompt").type, schema.field("reward_model").type
+    messages = pa.types.is_list(prompt) or pa.types.is_large_list(prompt)
+    if not messages or not _has_fields(prompt.value_type, "role", "content"):
+        raise EvaluationError(f"column 'prompt' of {file} must be a list of {{role, content}}, it is {prompt}")
+    if not _has_fields(reward, "ground_truth"):
+        raise EvaluationError(f"column 'reward_model' of {file} must have a field 'ground_truth', it is {reward}")
+
+
+def check_model(model: str) -> None:
+    """Check that a model's folder is one; a name on the hub is left to transformers.
+
+    Raises:
+        EvaluationError: neither a folder with configuration and weights nor a name like ``owner/model``.
+    """
+    folder = Path(model)
+    if folder.exists():
+        if not (folder / "config.json").is_file():
+            raise EvaluationError(f"{model} has no config.json; it must be a Hugging Face model's folder")
+        if not any(path for pattern in WEIGHTS for path in folder.glob(pattern)):
+            raise EvaluationError(
+                f"{model} has no weights (*.safetensors): train with "
+                "actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model], "
+                "or merge the shards with python -m verl.model_merger"
+            )
+    elif not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model):
+        raise EvaluationError(f"{model} does not exist")
+
+
+def _has_fields(kind: pa.DataType, *names: str) -> bool:
+    return pa.types.is_struct(kind) and all(kind.get_field_index(name) >= 0 for name in names)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
