@@ -13,6 +13,7 @@ from verl.utils import tensordict_utils as tu
 
 from tests.engines import ARCHITECTURES, last_layer_inputs, make_batch, make_engine, save_model
 from verl_resrl import ResRLConfig, token_weights
+from verl_resrl.integration.tap import find_decoder_layers, layer_index
 
 RESRL = {"rank": 5}
 # two active groups, one without negatives, one without positives, one row of padding; unequal lengths
@@ -202,10 +203,8 @@ def test_non_finite_hidden_states_stop(qwen3: Path) -> None:
 
 
 def test_unknown_layers_stop(qwen3: Path) -> None:
-    from verl_resrl.integration.tap import find_last_decoder_layer
-
     with pytest.raises(ValueError, match="cannot tell which modules of Linear are its 3 decoder layers"):
-        find_last_decoder_layer(torch.nn.Linear(2, 2), 3)
+        find_decoder_layers(torch.nn.Linear(2, 2), 3)
 
 
 def policy_loss(loss_mode: str) -> Any:
