@@ -23,7 +23,7 @@ setup(
     python_requires=">=3.10",
     packages=find_namespace_packages(include=["verl_resrl", "verl_resrl.*", "hydra_plugins"]),
     package_data={"verl_resrl.integration.config": ["*/*.yaml"]},
-    install_requires=["numpy", "torch>=2.6", "verl>=0.9.1,<0.10"],
+    install_requires=["numpy", "scipy", "torch>=2.6", "verl>=0.9.1,<0.10"],
     extras_require={
         "cpu": TRAINER + QUICKSTART,
         "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],

@@ -23,7 +23,9 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from verl_resrl import ResRLConfig
 
-METHODS = ("grpo", "resrl", "psr", "nsr", "w_reinforce")
+CONTROLS = ("uniform", "shuffled", "entropy")
+WITH_ENGINE = ("resrl", *(f"resrl_{control}" for control in CONTROLS))
+METHODS = ("grpo", "dapo", "grpo_pos", "psr", "nsr", "w_reinforce", *WITH_ENGINE)
 # without it, verl wants a size of the micro-batches, for which it has no default
 DYNAMIC = "actor_rollout_ref.actor.use_dynamic_bsz=True"
 SETTINGS = (
@@ -37,6 +39,10 @@ SETTINGS = (
     "positive_threshold",
     "max_workspace_gb",
     "on_failure",
+    "weighting",
+    "hidden_state_at",
+    "layer",
+    "measure_lld",
 )
 
 
@@ -91,6 +97,26 @@ EXPECTED_DIFFERENCE: dict[str, dict[str, Any]] = {
         "resrl.lambda_pos": 0.1,
         "resrl.positive_threshold": 0.0,
     },
+    "grpo_pos": {
+        "algorithm.adv_estimator": "resrl",
+        "algorithm.resrl": "${resrl}",
+        "resrl.lambda_pos": 0.1,
+        "resrl.positive_threshold": 0.0,
+    },
+    "dapo": {
+        "algorithm.filter_groups.enable": True,
+        "actor_rollout_ref.actor.clip_ratio_high": 0.28,
+        "actor_rollout_ref.actor.clip_ratio_c": 10.0,
+        "reward.reward_manager.name": "dapo",
+        "reward.reward_kwargs.max_resp_len": "${data.max_response_length}",
+        "reward.reward_kwargs.overlong_buffer_cfg.enable": False,
+        "reward.reward_kwargs.overlong_buffer_cfg.len": 4096,
+        "reward.reward_kwargs.overlong_buffer_cfg.penalty_factor": 1.0,
+        "reward.reward_kwargs.overlong_buffer_cfg.log": False,
+    },
+}
+EXPECTED_DIFFERENCE |= {
+    f"resrl_{control}": EXPECTED_DIFFERENCE["resrl"] | {"resrl.weighting": control} for control in CONTROLS
 }
 
 
@@ -136,11 +162,13 @@ def test_actor_settings_instantiate(method: str, device: str) -> None:
     assert isinstance(actor, FSDPActorConfig)
     assert actor.engine is actor.fsdp_config
     assert actor.strategy == ("fsdp2" if device == "cpu" else "fsdp")
-    if method == "resrl":
+    if method in WITH_ENGINE:
         from verl_resrl.integration.engine import ResRLFSDPEngineConfig
 
         assert type(actor.fsdp_config) is ResRLFSDPEngineConfig
-        assert actor.fsdp_config.resrl == ResRLConfig()
+        assert actor.fsdp_config.resrl == ResRLConfig(
+            weighting=method.removeprefix("resrl_").replace("resrl", "residual")
+        )
         assert actor.fsdp_config.bypass_mode is False
     else:
         assert type(actor.fsdp_config) is FSDPEngineConfig
