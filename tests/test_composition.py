@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import entry_points
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -178,6 +179,25 @@ def test_actor_settings_instantiate(method: str, device: str) -> None:
     assert config.algorithm.adv_estimator in ADV_ESTIMATOR_REGISTRY
 
 
+@pytest.mark.parametrize("method", ["dapo", "grpo"])
+def test_sampler_of_the_cpu_filters_groups_where_verls_own_would(method: str) -> None:
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    config = composed(f"+method={method}", "+device=cpu", "data.train_batch_size=6")
+    trainer = SimpleNamespace(config=config, trainer_mode="sync", _add_prompts_to_generate=print)
+    trainer._resolve_filter_groups_metric = lambda: PPOTrainer._resolve_filter_groups_metric(trainer)
+    ours = PPOTrainer._build_replay_buffer(trainer)
+    trainer.config = OmegaConf.merge(config, {"trainer": {"v1": {"sampler": {"custom_sampler": {"path": None}}}}})
+    verls = PPOTrainer._build_replay_buffer(trainer)
+    assert type(ours).__name__ == "OrderedReplayBuffer"
+    assert type(verls).__name__ == "ReplayBuffer"
+    assert ours.filter_groups_metric == verls.filter_groups_metric == ("reward" if method == "dapo" else None)
+    if method == "dapo":
+        assert ours.train_batch_size == verls.train_batch_size == 6
+        assert ours.gen_batch_size == verls.gen_batch_size == 1
+        assert ours.max_inflight_gen_batches == verls.max_inflight_gen_batches == 1
+
+
 def test_setting_reaches_every_place_that_reads_it() -> None:
     config = composed("+method=resrl", "+device=cpu", "resrl.rank=7", "resrl.lambda_pos=0.3", "resrl.xi=0")
     expected = ResRLConfig(rank=7, lambda_pos=0.3, xi=0)
@@ -208,6 +228,9 @@ def test_bypass_mode_stops_at_start(device: str) -> None:
         ("resrl.xi=2", "xi=2 must be a finite number in [0.0, 1.0]"),
         ("resrl.rank=0", "rank=0 must be an integer in [1, infinity)"),
         ("resrl.q_low=0.9", "q_low=0.9 must be in [0, q_high), and q_high is 0.8"),
+        ("resrl.weighting=random", "weighting='random' must be one of residual, uniform, shuffled, entropy"),
+        ("resrl.hidden_state_at=next", "hidden_state_at='next' must be one of predicting, consuming"),
+        ("resrl.layer=first", "layer='first' must be an integer or one of last, penultimate, middle"),
     ],
 )
 def test_bad_setting_stops_at_start(override: str, named: str) -> None:

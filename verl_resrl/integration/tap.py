@@ -135,7 +135,8 @@ class ResponseStates:
         self._count = torch.bincount(self.sequence_ids, minlength=len(response_lengths))
         self._first = self._count.cumsum(0) - self._count
         # logits at one position before the token predict it; the model runs on the last token too
-        self._source = prompt_lengths[self.sequence_ids] + self.positions - (hidden_state_at == "predicting")
+        ahead = {"predicting": 1, "consuming": 0}[hidden_state_at]
+        self._source = prompt_lengths[self.sequence_ids] + self.positions - ahead
         self._buffer: Tensor | None = None
         self._missing = len(self.sequence_ids)
 
