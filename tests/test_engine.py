@@ -371,19 +371,29 @@ DISPLACED = [
 ]
 
 
-def mean_log_probs(engine: Any, sequences: Sequence[Any]) -> torch.Tensor:
+def displaced_batch() -> Any:
+    """The first response has two tokens that the model did not generate."""
+    data = make_batch(DISPLACED)
+    masks = [row.clone() for row in data["response_mask"].unbind()]
+    masks[0][1:3] = 0
+    data["response_mask"] = torch.nested.as_nested_tensor(masks, layout=torch.jagged)
+    return data
+
+
+def mean_log_probs(engine: Any) -> torch.Tensor:
     """Mean log-probability of each response under the engine's present weights, by verl's pass without ours."""
-    data = make_batch(list(sequences))
+    data = displaced_batch()
     data["resrl_weights"] = data["response_mask"]  # has weights already: the pass is verl's own
-    rows = with_advantages(data, infer(engine, data, micro_batch_size_per_gpu=2)["log_probs"], sequences)
-    return torch.stack([row.double().mean() for row in rows["old_log_probs"].unbind()])
+    rows = with_advantages(data, infer(engine, data, micro_batch_size_per_gpu=2)["log_probs"], DISPLACED)
+    pairs = zip(rows["old_log_probs"].unbind(), data["response_mask"].unbind(), strict=True)
+    return torch.stack([row[mask.bool()].double().mean() for row, mask in pairs])
 
 
 @pytest.mark.parametrize("settings", [{"micro_batch_size_per_gpu": 2}, {"use_dynamic_bsz": True}])
 def test_displacement_is_measured_after_the_last_mini_batch(settings: dict[str, Any], qwen3: Path) -> None:
     engine = make_engine(qwen3, RESRL | {"measure_lld": True})
-    before = mean_log_probs(engine, DISPLACED)
-    data = make_batch(DISPLACED)
+    before = mean_log_probs(engine)
+    data = displaced_batch()
     output = infer(engine, data, max_token_len_per_gpu=40, **settings)
     data = with_advantages(data, output["log_probs"], DISPLACED)
     for name in ("resrl_weights", "resrl_alignment"):
@@ -392,7 +402,7 @@ def test_displacement_is_measured_after_the_last_mini_batch(settings: dict[str, 
     measured = train(engine, first, "resrl", micro_batch_size_per_gpu=2)
     assert not any("lld" in name for name in measured)
     measured = train(engine, last, "resrl", micro_batch_size_per_gpu=2, update_lr_scheduler=True)
-    change = mean_log_probs(engine, DISPLACED) - before
+    change = mean_log_probs(engine) - before
 
     alignment = output["resrl_alignment"].unbind()
     proxy = torch.stack([alignment[3 * group + 1].double().mean() for group in range(4)])
