@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.engines import COMMON
-from verl_resrl.lld import alignment_bound, coverage_bound, head_gradient_product, rank_correlation, sums_by
+from verl_resrl.exchange import Exchange
+from verl_resrl.lld import alignment_bound, coverage_bound, head_gradient_product, lld_proxy, rank_correlation
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -142,9 +143,11 @@ def test_alignment_bound_needs_a_positive_token_inside_the_subspace() -> None:
     assert (inner <= coverage_bound(negative.norm, negative.residual, negative.norm, negative.residual, 24)).all()
 
 
-def test_sums_by_index() -> None:
-    sums = sums_by(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2, 0, 2]), 3)
-    assert sums.tolist() == [[2.0, 0.0, 5.0], [1.0, 0.0, 2.0]]
+def test_proxy_is_the_mean_alignment_of_negative_tokens() -> None:
+    alignment = torch.tensor([1.0, 2.0, 4.0, 9.0, torch.nan])
+    negative = torch.tensor([True, True, True, False, True])
+    proxy = lld_proxy(alignment, negative, torch.tensor([2, 0, 2, 0, 1]), 3, Exchange())
+    torch.testing.assert_close(proxy, torch.tensor([2.0, torch.nan, 2.5], dtype=torch.float64), equal_nan=True)
 
 
 def test_rank_correlation_is_of_the_order_and_not_of_the_size() -> None:

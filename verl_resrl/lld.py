@@ -18,6 +18,8 @@ import torch
 from scipy.stats import ConstantInputWarning, spearmanr
 from torch import Tensor
 
+from verl_resrl.exchange import Exchange
+
 
 def head_gradient_product(delta_1: Tensor, x_1: Tensor, delta_2: Tensor, x_2: Tensor) -> Tensor:
     """Inner product of two tokens' gradients with respect to the output head (arXiv 2605.00380).
@@ -74,21 +76,38 @@ def coverage_bound(
     return inside * aligned + negative_norm * (d * positive_residual).sqrt()
 
 
-def sums_by(values: Tensor, index: Tensor, size: int) -> Tensor:
-    """Sum up and count values by an index: what a mean over several ranks is made of.
+def lld_proxy(alignment: Tensor, negative: Tensor, group: Tensor, num_groups: int, exchange: Exchange) -> Tensor:
+    """Foresee how much an update will disturb each group's positive sequences: mean a(x-) (arXiv 2605.00380).
 
     Args:
-        values: (n,) any floating dtype.
-        index: (n,) int64 in [0, size).
-        size: number of sums.
+        alignment: (num_tokens,) a, NaN in groups without a subspace.
+        negative: (num_tokens,) bool, tokens of negative sequences.
+        group: (num_tokens,) int64 in [0, num_groups).
+        num_groups: number of groups, on all ranks the same.
+        exchange: to the ranks that hold the rest of the groups.
 
     Returns:
-        (2, size) float64 on the CPU: sums and counts.
+        (num_groups,) float64 on the CPU; NaN in groups without a subspace.
     """
-    sums = torch.zeros(2, size, dtype=torch.float64)
-    sums[0].index_add_(0, index.cpu(), values.double().cpu())
-    sums[1] = torch.bincount(index.cpu(), minlength=size)
-    return sums
+    known = negative & ~alignment.isnan()
+    return means(alignment[known], group[known], num_groups, exchange)
+
+
+def means(values: Tensor, index: Tensor, size: int, exchange: Exchange) -> Tensor:
+    """Average values by an index over all ranks.
+
+    Args:
+        values: (n,) of any floating dtype.
+        index: (n,) int64 in [0, size).
+        size: number of means.
+        exchange: to the ranks that hold more of the values.
+
+    Returns:
+        (size,) float64 on the CPU; NaN where there is no value.
+    """
+    total = torch.zeros(size, dtype=torch.float64).index_add_(0, index.cpu(), values.double().cpu())
+    count = torch.bincount(index.cpu(), minlength=size)
+    return exchange.sum(total) / exchange.sum(count)
 
 
 def rank_correlation(proxy: Tensor, drop: Tensor) -> float | None:

@@ -14,7 +14,7 @@ from verl.utils import tensordict_utils as tu
 
 from verl_resrl.exchange import Exchange
 from verl_resrl.integration.batch import Batch, response_values
-from verl_resrl.lld import rank_correlation, sums_by
+from verl_resrl.lld import lld_proxy, means, rank_correlation
 from verl_resrl.weights import TokenWeights
 
 
@@ -53,10 +53,9 @@ class Displacement:
         self._generated = torch.cat([generated[row] for row in rows] or [torch.zeros(0, dtype=torch.bool)])
         self._old = self._mean_log_probs([log_probs[row] for row in rows.tolist()])
 
-        negative = ~batch.positive[sequence_ids] & self._active[batch.group_ids[sequence_ids]]
-        groups = batch.group_ids[sequence_ids[negative]]
-        total, count = exchange.sum(sums_by(out.alignment.cpu()[negative], groups, len(self._active))).unbind()
-        self._proxy = (total / count)[self._active]
+        negative, groups = ~batch.positive[sequence_ids], batch.group_ids[sequence_ids]
+        proxy = lld_proxy(out.alignment.cpu(), negative, groups, len(self._active), exchange)
+        self._proxy = proxy[self._active]
 
     def metrics(self, log_probs: Tensor, exchange: Exchange) -> dict[str, float]:
         """Compare with the log-probabilities under the updated policy.
@@ -72,8 +71,7 @@ class Displacement:
             these groups, between the proxy and the measured drop (minus the change); absent where it is not defined.
         """
         new = self._mean_log_probs(list(log_probs.unbind())[: len(self._groups)])
-        total, count = exchange.sum(sums_by(new - self._old, self._groups, len(self._active))).unbind()
-        change = (total / count)[self._active]
+        change = means(new - self._old, self._groups, len(self._active), exchange)[self._active]
         result = {"resrl/lld_proxy": self._proxy.mean().item(), "resrl/lld_measured": change.mean().item()}
         correlation = rank_correlation(self._proxy, -change)
         return result if correlation is None else result | {"resrl/lld_rank_correlation": correlation}
@@ -82,8 +80,7 @@ class Displacement:
         """(n,) float64 mean over the tokens that the model generated, of each positive sequence."""
         values = response_values(rows, self._prompt_lengths, self._response_lengths)[self._generated]
         sequence = torch.repeat_interleave(torch.arange(len(rows)), self._response_lengths)[self._generated]
-        total, count = sums_by(values, sequence, len(rows)).unbind()
-        return total / count
+        return means(values, sequence, len(rows), Exchange())
 
 
 def _select(data: TensorDict, rows: Tensor, exchange: Exchange) -> TensorDict:
