@@ -32,7 +32,7 @@ def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchan
     ordered = residual.sort().values  # torch.quantile stops at 16 million elements
     last = len(ordered) - 1
     edges = torch.arange(1, WEIGHT_BINS, device=weights.device) / WEIGHT_BINS
-    histogram = torch.bincount(torch.bucketize(weights, edges, right=True), minlength=WEIGHT_BINS) / len(weights)
+    counts = torch.bincount(torch.bucketize(weights, edges, right=True), minlength=WEIGHT_BINS)
     alignment = out.alignment[negative & known].double().sum()
     inside = out.alignment[~negative & known].double().sum()
     outside = hidden_size * out.residual[~negative & known].double().sum()
@@ -45,7 +45,7 @@ def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchan
         "resrl/residual_q80": ordered[round(0.8 * last)].item(),
         "resrl/alignment_mean": (alignment / len(residual)).item(),
         "resrl/coverage": (inside / (inside + outside)).item(),
-        **{f"resrl/weight_bin_{i}": share for i, share in enumerate(histogram.tolist())},
+        **{f"resrl/weight_bin_{i}": share for i, share in enumerate((counts.double() / len(weights)).tolist())},
     }
 
 
