@@ -25,7 +25,7 @@ setup(
     packages=find_namespace_packages(include=["verl_resrl", "verl_resrl.*", "hydra_plugins"]),
     package_data={"verl_resrl.integration.config": ["*/*.yaml"], "verl_resrl.report": ["templates/*"]},
     # rich and typer: the command resrl must start in any installation
-    install_requires=["numpy", "rich", "torch>=2.6", "typer", "verl>=0.9.1,<0.10"],
+    install_requires=["numpy", "rich", "scipy>=1.15", "torch>=2.6", "typer", "verl>=0.9.1,<0.10"],
     extras_require={
         "cpu": TRAINER + QUICKSTART,
         "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, Qwen3Config
 from benchmarks.measure import interleaved_seconds, peak_bytes
 from benchmarks.record import Case, Measurement, Size, measurements, ratios
 from verl_resrl import ResRLConfig, token_weights
-from verl_resrl.integration.tap import HiddenStateTap, ResponseStates, find_last_decoder_layer
+from verl_resrl.integration.tap import HiddenStateTap, ResponseStates, find_decoder_layers
 
 # configurations published with the models
 _QWEN3 = {
@@ -123,7 +123,7 @@ class TrainingStep:
         with torch.device(device):
             self.model: nn.Module = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation="sdpa")
         self.model.gradient_checkpointing_enable({"use_reentrant": False})  # as verl does by default
-        self._tap = HiddenStateTap(find_last_decoder_layer(self.model, config.num_hidden_layers))
+        self._tap = HiddenStateTap(find_decoder_layers(self.model, config.num_hidden_layers)[-1])
         self._workload, self._device = workload, device
         self.sequences = workload.groups * workload.rollouts
         length = workload.prompt_tokens + workload.response_tokens

@@ -127,12 +127,15 @@ def make_batch(lengths: list[tuple[str, int, int, float]], seed: int = 0) -> Ten
     )
 
 
-def last_layer_inputs(folder: Path, data: TensorDict) -> list[torch.Tensor]:
-    """Hugging Face's own ``hidden_states[-2]`` at the positions that predict each response, one sequence at a time."""
+def last_layer_inputs(
+    folder: Path, data: TensorDict, index: int = -2, hidden_state_at: str = "predicting"
+) -> list[torch.Tensor]:
+    """Hugging Face's own ``hidden_states[index]`` of each response, one sequence at a time."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
     states = []
     for ids, response in zip(data["input_ids"].unbind(), data["responses"].unbind(), strict=True):
         with torch.no_grad():
-            hidden = model.model(input_ids=ids[None], output_hidden_states=True).hidden_states[-2][0]
-        states.append(hidden[len(ids) - len(response) - 1 : len(ids) - 1])
+            hidden = model.model(input_ids=ids[None], output_hidden_states=True).hidden_states[index][0]
+        first = len(ids) - len(response) - {"predicting": 1, "consuming": 0}[hidden_state_at]
+        states.append(hidden[first : first + len(response)])
     return states

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import entry_points
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +24,9 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from verl_resrl import ResRLConfig
 
-METHODS = ("grpo", "resrl", "psr", "nsr", "w_reinforce")
+CONTROLS = ("uniform", "shuffled", "entropy")
+WITH_ENGINE = ("resrl", *(f"resrl_{control}" for control in CONTROLS))
+METHODS = ("grpo", "dapo", "grpo_pos", "psr", "nsr", "w_reinforce", *WITH_ENGINE)
 # without it, verl wants a size of the micro-batches, for which it has no default
 DYNAMIC = "actor_rollout_ref.actor.use_dynamic_bsz=True"
 SETTINGS = (
@@ -38,6 +41,10 @@ SETTINGS = (
     "max_workspace_gb",
     "hidden_offload",
     "on_failure",
+    "weighting",
+    "hidden_state_at",
+    "layer",
+    "measure_lld",
 )
 
 
@@ -93,6 +100,26 @@ EXPECTED_DIFFERENCE: dict[str, dict[str, Any]] = {
         "resrl.lambda_pos": 0.1,
         "resrl.positive_threshold": 0.0,
     },
+    "grpo_pos": {
+        "algorithm.adv_estimator": "resrl",
+        "algorithm.resrl": "${resrl}",
+        "resrl.lambda_pos": 0.1,
+        "resrl.positive_threshold": 0.0,
+    },
+    "dapo": {
+        "algorithm.filter_groups.enable": True,
+        "actor_rollout_ref.actor.clip_ratio_high": 0.28,
+        "actor_rollout_ref.actor.clip_ratio_c": 10.0,
+        "reward.reward_manager.name": "dapo",
+        "reward.reward_kwargs.max_resp_len": "${data.max_response_length}",
+        "reward.reward_kwargs.overlong_buffer_cfg.enable": False,
+        "reward.reward_kwargs.overlong_buffer_cfg.len": 4096,
+        "reward.reward_kwargs.overlong_buffer_cfg.penalty_factor": 1.0,
+        "reward.reward_kwargs.overlong_buffer_cfg.log": False,
+    },
+}
+EXPECTED_DIFFERENCE |= {
+    f"resrl_{control}": EXPECTED_DIFFERENCE["resrl"] | {"resrl.weighting": control} for control in CONTROLS
 }
 
 
@@ -138,11 +165,13 @@ def test_actor_settings_instantiate(method: str, device: str) -> None:
     assert isinstance(actor, FSDPActorConfig)
     assert actor.engine is actor.fsdp_config
     assert actor.strategy == ("fsdp2" if device == "cpu" else "fsdp")
-    if method == "resrl":
+    if method in WITH_ENGINE:
         from verl_resrl.integration.fsdp import ResRLFSDPEngineConfig
 
         assert type(actor.fsdp_config) is ResRLFSDPEngineConfig
-        assert actor.fsdp_config.resrl == ResRLConfig()
+        assert actor.fsdp_config.resrl == ResRLConfig(
+            weighting=method.removeprefix("resrl_").replace("resrl", "residual")
+        )
         assert actor.fsdp_config.bypass_mode is False
     else:
         assert type(actor.fsdp_config) is FSDPEngineConfig
@@ -150,6 +179,25 @@ def test_actor_settings_instantiate(method: str, device: str) -> None:
     assert type(omega_conf_to_dataclass(config.actor_rollout_ref.ref.fsdp_config)) is FSDPEngineConfig
     validate_config(config, use_reference_policy=False, use_critic=False)
     assert config.algorithm.adv_estimator in ADV_ESTIMATOR_REGISTRY
+
+
+@pytest.mark.parametrize("method", ["dapo", "grpo"])
+def test_sampler_of_the_cpu_filters_groups_where_verls_own_would(method: str) -> None:
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    config = composed(f"+method={method}", "+device=cpu", "data.train_batch_size=6")
+    trainer = SimpleNamespace(config=config, trainer_mode="sync", _add_prompts_to_generate=print)
+    trainer._resolve_filter_groups_metric = lambda: PPOTrainer._resolve_filter_groups_metric(trainer)
+    ours = PPOTrainer._build_replay_buffer(trainer)
+    trainer.config = OmegaConf.merge(config, {"trainer": {"v1": {"sampler": {"custom_sampler": {"path": None}}}}})
+    verls = PPOTrainer._build_replay_buffer(trainer)
+    assert type(ours).__name__ == "OrderedReplayBuffer"
+    assert type(verls).__name__ == "ReplayBuffer"
+    assert ours.filter_groups_metric == verls.filter_groups_metric == ("reward" if method == "dapo" else None)
+    if method == "dapo":
+        assert ours.train_batch_size == verls.train_batch_size == 6
+        assert ours.gen_batch_size == verls.gen_batch_size == 1
+        assert ours.max_inflight_gen_batches == verls.max_inflight_gen_batches == 1
 
 
 def test_setting_reaches_every_place_that_reads_it() -> None:
@@ -182,6 +230,9 @@ def test_bypass_mode_stops_at_start(device: str) -> None:
         ("resrl.xi=2", "xi=2 must be a finite number in [0.0, 1.0]"),
         ("resrl.rank=0", "rank=0 must be an integer in [1, infinity)"),
         ("resrl.q_low=0.9", "q_low=0.9 must be in [0, q_high), and q_high is 0.8"),
+        ("resrl.weighting=random", "weighting='random' must be one of residual, uniform, shuffled, entropy"),
+        ("resrl.hidden_state_at=next", "hidden_state_at='next' must be one of predicting, consuming"),
+        ("resrl.layer=first", "layer='first' must be an integer or one of last, penultimate, middle"),
     ],
 )
 def test_bad_setting_stops_at_start(override: str, named: str) -> None:

@@ -28,6 +28,10 @@ PAPER = {
     "max_workspace_gb": 1.0,
     "hidden_offload": "auto",
     "on_failure": "stop",
+    "weighting": "residual",
+    "hidden_state_at": "predicting",
+    "layer": "last",
+    "measure_lld": False,
 }
 PAPER_LENGTH = {"start": 3500, "end": 4096, "floor": 0.7}
 
@@ -53,6 +57,7 @@ def test_defaults_of_the_command_line_are_the_same() -> None:
         ("psr", {"positive_threshold"}),
         ("nsr", {"positive_threshold"}),
         ("w_reinforce", {"positive_threshold", "lambda_pos"}),
+        ("grpo_pos", {"positive_threshold", "lambda_pos"}),
     ],
 )
 def test_a_baseline_has_the_settings_it_uses(method: str, fields: set[str]) -> None:
@@ -87,11 +92,22 @@ def test_out_of_range_value_is_named(field: str, values: list[Any], allowed: str
         assert str(error.value) == f"ResRL: {field}={value!r} must be {allowed}"
 
 
-def test_unknown_way_to_fail_is_named() -> None:
-    with pytest.raises(ValueError, match="ResRL: on_failure='ignore' must be one of stop, fallback"):
-        ResRLConfig(on_failure="ignore")
-    with pytest.raises(ValueError, match="ResRL: hidden_offload='disk' must be one of auto, cpu, device"):
-        ResRLConfig(hidden_offload="disk")
+@pytest.mark.parametrize(
+    ("field", "values", "allowed"),
+    [
+        ("on_failure", ["ignore", None, ""], "one of stop, fallback"),
+        ("hidden_offload", ["disk", None], "one of auto, cpu, device"),
+        ("weighting", ["random", None, True], "one of residual, uniform, shuffled, entropy"),
+        ("hidden_state_at", ["next", 0], "one of predicting, consuming"),
+        ("layer", ["first", 1.0, None, True], "an integer or one of last, penultimate, middle"),
+        ("measure_lld", ["yes", 1, None], "True or False"),
+    ],
+)
+def test_unknown_choice_is_named(field: str, values: list[Any], allowed: str) -> None:
+    for value in values:
+        with pytest.raises(ValueError, match="ResRL") as error:
+            ResRLConfig(**{field: value})
+        assert str(error.value) == f"ResRL: {field}={value!r} must be {allowed}"
 
 
 @pytest.mark.parametrize(("q_low", "q_high"), [(0.8, 0.2), (0.5, 0.5), (1.0, 1.0), (0.0, 0.0)])
@@ -112,6 +128,9 @@ def test_quantiles_must_be_in_order(q_low: float, q_high: float) -> None:
         {"lambda_pos": 0},
         {"lambda_pos": 7.5},
         {"positive_threshold": -3.5},
+        {"layer": -2},
+        {"layer": 0},
+        {"layer": "middle"},
     ],
 )
 def test_ends_of_the_ranges_are_allowed(settings: dict[str, Any]) -> None:

@@ -131,3 +131,16 @@ def test_grpo(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         check_common(metrics)
         assert metrics["critic/advantages/max"] > 0.3
         assert not any("resrl" in name for name in metrics)
+
+
+def test_control_with_measured_displacement(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    overrides = ("resrl.rank=4", "resrl.hidden_state_at=consuming", "resrl.measure_lld=True")
+    two_mini_batches = f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS // 2}"
+    for metrics in run("resrl_shuffled", task, tmp_path, monkeypatch, *overrides, two_mini_batches):
+        check_common(metrics)
+        assert metrics["actor/resrl/active_group_frac"] > 0
+        assert 0.1 <= metrics["actor/resrl/weight_min"] < metrics["actor/resrl/weight_max"] <= 1
+        assert sum(metrics[f"actor/resrl/weight_bin_{i}"] for i in range(10)) == pytest.approx(1)
+        assert metrics["actor/resrl/lld_proxy"] > 0
+        assert 0 < abs(metrics["actor/resrl/lld_measured"]) < 1
+        assert -1 <= metrics.get("actor/resrl/lld_rank_correlation", 0) <= 1

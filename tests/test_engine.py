@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM, Qwen3ForCausalLM
 from verl.utils import tensordict_utils as tu
 
 from tests.engines import ARCHITECTURES, last_layer_inputs, make_batch, make_engine, save_model
 from verl_resrl import ResRLConfig, token_weights
+from verl_resrl.integration.tap import find_decoder_layers, layer_index
 
 RESRL = {"rank": 5}
 # two active groups, one without negatives, one without positives, one row of padding; unequal lengths
@@ -57,6 +58,19 @@ def infer(engine: Any, data: Any, **settings: Any) -> dict[str, torch.Tensor]:
         return engine.infer_batch(data)["model_output"]
 
 
+def tapped_states(engine: Any) -> dict[str, torch.Tensor]:
+    """Fills with the hidden states that the engine taps in its next pass, and of which tokens they are."""
+    tapped: dict[str, torch.Tensor] = {}
+    compute = engine._compute_weights
+
+    def spy(batch: Any, states: Any, *others: Any) -> Any:
+        tapped["wanted"], tapped["hidden"] = batch.wanted, states.hidden()
+        return compute(batch, states, *others)
+
+    engine._compute_weights = spy
+    return tapped
+
+
 @pytest.fixture(scope="module")
 def qwen3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # tied: verl's fused kernels read the output head outside its FSDP2 unit, which an untied one does not survive
@@ -69,14 +83,7 @@ def test_tap_is_hidden_states_minus_2(architecture: str, tmp_path: Path) -> None
     data = make_batch(SEQUENCES)
     states = torch.cat(last_layer_inputs(folder, data))
     engine = make_engine(folder, RESRL)
-    tapped = {}
-    compute = engine._compute_weights
-
-    def spy(batch: Any, response_states: Any, exchange: Any) -> Any:
-        tapped["wanted"], tapped["hidden"] = batch.wanted, response_states.hidden()
-        return compute(batch, response_states, exchange)
-
-    engine._compute_weights = spy
+    tapped = tapped_states(engine)
     infer(engine, data)
     assert tapped["wanted"].sum() == 7 + 4 + 9 + 11 + 5  # tokens of active groups only
     torch.testing.assert_close(tapped["hidden"], states[tapped["wanted"]], rtol=1e-4, atol=1e-4)
@@ -201,11 +208,79 @@ def test_non_finite_hidden_states_stop(qwen3: Path) -> None:
         infer(engine, make_batch(SEQUENCES))
 
 
-def test_unknown_layers_stop(qwen3: Path) -> None:
-    from verl_resrl.integration.tap import find_last_decoder_layer
+@pytest.mark.parametrize("remove_padding", [False, True])
+@pytest.mark.parametrize(
+    ("settings", "index"),
+    [
+        ({"hidden_state_at": "consuming"}, -2),
+        ({"layer": "penultimate"}, -3),
+        ({"layer": 0, "hidden_state_at": "consuming"}, 0),
+    ],
+)
+def test_state_and_layer_are_those_of_hugging_face(
+    settings: dict[str, Any], index: int, remove_padding: bool, qwen3: Path
+) -> None:
+    data = make_batch(SEQUENCES)
+    states = torch.cat(last_layer_inputs(qwen3, data, index, settings.get("hidden_state_at", "predicting")))
+    engine = make_engine(qwen3, RESRL | settings, {"use_remove_padding": remove_padding})
+    tapped = tapped_states(engine)
+    infer(engine, data, micro_batch_size_per_gpu=2)
+    torch.testing.assert_close(tapped["hidden"], states[tapped["wanted"]], rtol=1e-4, atol=1e-4)
 
+
+@pytest.mark.parametrize(("layer", "index"), [("last", 3), ("penultimate", 2), ("middle", 2), (1, 1), (-2, 3), (-5, 0)])
+def test_layer_index(layer: str | int, index: int) -> None:
+    assert layer_index(layer, 4) == index
+
+
+@pytest.mark.parametrize("layer", [4, -1, -6, 10**9])
+def test_layer_that_the_model_lacks_is_named(layer: int) -> None:
+    with pytest.raises(ValueError, match=rf"resrl.layer={layer} does not fit this model of 4 decoder layers.* 0 to 3"):
+        layer_index(layer, 4)
+
+
+def test_penultimate_of_one_layer_is_named() -> None:
+    with pytest.raises(ValueError, match=r"resrl\.layer=penultimate does not fit this model of 1 decoder layers"):
+        layer_index("penultimate", 1)
+
+
+def test_controls_move_the_weights_of_residuals(qwen3: Path) -> None:
+    weights = {}
+    for weighting in ("residual", "uniform", "shuffled"):
+        engine = make_engine(qwen3, RESRL | {"weighting": weighting})
+        weights[weighting] = [row.double() for row in infer(engine, make_batch(SEQUENCES))["resrl_weights"].unbind()]
+    for group, rows in {"a": [2, 6], "b": [1]}.items():
+        residual, uniform, shuffled = (torch.cat([weights[w][row] for row in rows]) for w in weights)
+        assert residual.std() > 0.1, group
+        torch.testing.assert_close(uniform, residual.mean().expand_as(uniform), rtol=0, atol=1e-6)
+        torch.testing.assert_close(shuffled.sort().values, residual.sort().values, rtol=0, atol=1e-6)
+        assert (shuffled - residual).abs().max() > 0.1, group
+    for rows in weights.values():
+        assert all((rows[row] == 1).all() for row in (0, 3, 4, 5, 7))  # positive, or of a group without weights
+
+
+@pytest.mark.parametrize("remove_padding", [False, True])
+def test_entropy_takes_the_place_of_the_residual(remove_padding: bool, qwen3: Path) -> None:
+    data = make_batch(SEQUENCES)
+    engine = make_engine(qwen3, RESRL | {"weighting": "entropy"}, {"use_remove_padding": remove_padding})
+    weights = infer(engine, data, micro_batch_size_per_gpu=2)["resrl_weights"].unbind()
+    model = AutoModelForCausalLM.from_pretrained(qwen3, dtype=torch.float64, attn_implementation="sdpa").eval()
+    for rows in ([2, 6], [1]):  # negatives of the two active groups
+        entropies = []
+        for row in rows:
+            ids, response = data["input_ids"][row], SEQUENCES[row][2]
+            with torch.no_grad():
+                logits = model(input_ids=ids[None]).logits[0, len(ids) - response - 1 : len(ids) - 1]
+            entropies.append(torch.distributions.Categorical(logits=logits).entropy())
+        entropy = torch.cat(entropies)
+        low, high = torch.quantile(entropy, torch.tensor([0.2, 0.8], dtype=torch.float64))
+        truth = 0.1 + 0.9 * ((entropy - low) / (high - low)).clamp(0, 1)
+        torch.testing.assert_close(torch.cat([weights[row] for row in rows]).double(), truth, rtol=0, atol=1e-3)
+
+
+def test_unknown_layers_stop(qwen3: Path) -> None:
     with pytest.raises(ValueError, match="cannot tell which modules of Linear are its 3 decoder layers"):
-        find_last_decoder_layer(torch.nn.Linear(2, 2), 3)
+        find_decoder_layers(torch.nn.Linear(2, 2), 3)
 
 
 def policy_loss(loss_mode: str) -> Any:
@@ -224,9 +299,13 @@ def policy_loss(loss_mode: str) -> Any:
     return partial(ppo_loss, config=config)
 
 
-def train(engine: Any, data: Any, loss_mode: str, micro_batch_size_per_gpu: int = 4) -> dict[str, Any]:
+def train(engine: Any, data: Any, loss_mode: str, micro_batch_size_per_gpu: int = 4, **settings: Any) -> dict[str, Any]:
     tu.assign_non_tensor(
-        data, micro_batch_size_per_gpu=micro_batch_size_per_gpu, global_batch_size=len(SEQUENCES), use_dynamic_bsz=False
+        data,
+        micro_batch_size_per_gpu=micro_batch_size_per_gpu,
+        global_batch_size=len(SEQUENCES),
+        use_dynamic_bsz=False,
+        **settings,
     )
     with engine.train_mode():
         return engine.train_batch(data, loss_function=policy_loss(loss_mode))["metrics"]
@@ -282,3 +361,77 @@ def test_update_without_weights_stops(qwen3: Path) -> None:
     data = with_advantages(data, infer(engine, data)["log_probs"])
     with pytest.raises(RuntimeError, match="bypass_mode=False"):
         train(engine, data, "resrl")
+
+
+# four active groups; one without negatives, whose positive sequence has no proxy to be compared with
+DISPLACED = [
+    *((uid, 3, length, reward) for uid in "abcd" for length, reward in ((5, 1.0), (7, 0.0), (4, 1.0))),
+    ("e", 2, 6, 1.0),
+    ("pad0", 1, 1, 0.0),
+]
+
+
+def displaced_batch() -> Any:
+    """The first response has two tokens that the model did not generate."""
+    data = make_batch(DISPLACED)
+    masks = [row.clone() for row in data["response_mask"].unbind()]
+    masks[0][1:3] = 0
+    data["response_mask"] = torch.nested.as_nested_tensor(masks, layout=torch.jagged)
+    return data
+
+
+def mean_log_probs(engine: Any) -> torch.Tensor:
+    """Mean log-probability of each response under the engine's present weights, by verl's pass without ours."""
+    data = displaced_batch()
+    data["resrl_weights"] = data["response_mask"]  # has weights already: the pass is verl's own
+    rows = with_advantages(data, infer(engine, data, micro_batch_size_per_gpu=2)["log_probs"], DISPLACED)
+    pairs = zip(rows["old_log_probs"].unbind(), data["response_mask"].unbind(), strict=True)
+    return torch.stack([row[mask.bool()].double().mean() for row, mask in pairs])
+
+
+@pytest.mark.parametrize("settings", [{"micro_batch_size_per_gpu": 2}, {"use_dynamic_bsz": True}])
+def test_displacement_is_measured_after_the_last_mini_batch(settings: dict[str, Any], qwen3: Path) -> None:
+    engine = make_engine(qwen3, RESRL | {"measure_lld": True})
+    before = mean_log_probs(engine)
+    data = displaced_batch()
+    output = infer(engine, data, max_token_len_per_gpu=40, **settings)
+    data = with_advantages(data, output["log_probs"], DISPLACED)
+    for name in ("resrl_weights", "resrl_alignment"):
+        data[name] = output[name]
+    first, last = tu.index_select_tensor_dict(data, list(range(6))), tu.index_select_tensor_dict(data, [*range(6, 14)])
+    measured = train(engine, first, "resrl", micro_batch_size_per_gpu=2)
+    assert not any("lld" in name for name in measured)
+    measured = train(engine, last, "resrl", micro_batch_size_per_gpu=2, update_lr_scheduler=True)
+    change = mean_log_probs(engine) - before
+
+    alignment = output["resrl_alignment"].unbind()
+    proxy = torch.stack([alignment[3 * group + 1].double().mean() for group in range(4)])
+    change = torch.stack([change[[3 * group, 3 * group + 2]].mean() for group in range(4)])
+    assert change.abs().min() > 1e-3
+    assert measured["resrl/lld_proxy"] == [pytest.approx(proxy.mean().item(), rel=1e-6)]
+    assert measured["resrl/lld_measured"] == [pytest.approx(change.mean().item(), rel=1e-4)]
+    ranks = torch.stack([proxy.argsort().argsort(), (-change).argsort().argsort()]).double()
+    assert measured["resrl/lld_rank_correlation"] == [pytest.approx(torch.corrcoef(ranks)[0, 1].item())]
+    again = train(engine, last, "resrl", micro_batch_size_per_gpu=2, update_lr_scheduler=True)
+    assert not any("lld" in name for name in again)  # once for each old_log_prob pass
+
+
+def test_displacement_without_an_active_group_is_not_measured(qwen3: Path) -> None:
+    engine = make_engine(qwen3, RESRL | {"measure_lld": True})
+    data = make_batch([(uid, p, r, 1.0) for uid, p, r, _ in SEQUENCES])
+    output = infer(engine, data)
+    data = with_advantages(data, output["log_probs"])
+    data["resrl_weights"] = output["resrl_weights"]
+    assert not any("lld" in name for name in train(engine, data, "resrl", update_lr_scheduler=True))
+
+
+def test_weight_histogram(qwen3: Path) -> None:
+    engine = make_engine(qwen3, RESRL)
+    weights = infer(engine, make_batch(SEQUENCES))["resrl_weights"].unbind()
+    bins = [engine._metrics[f"resrl/weight_bin_{i}"] for i in range(10)]
+    ours = torch.cat([weights[row] for row in (1, 2, 6)])  # negatives of active groups
+    counts = [int(((ours >= i / 10) & ((ours < (i + 1) / 10) | (i == 9))).sum()) for i in range(10)]
+    assert bins == pytest.approx([count / len(ours) for count in counts])
+    assert counts[0] == 0
+    assert counts[1] > 0
+    assert counts[9] > 0

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from verl_resrl import ResRLConfig, token_weights
+from verl_resrl.config import WEIGHTING
 from verl_resrl.exchange import Exchange
 from verl_resrl.sampling import hash64
 from verl_resrl.weights import NonFiniteError, TokenWeights
@@ -32,6 +33,11 @@ class Case:
     def token_keys(self) -> Tensor:
         """Identity of each token in the whole batch."""
         return hash64(torch.arange(len(self.hidden)))
+
+    @property
+    def entropy(self) -> Tensor:
+        """Any number of each token."""
+        return self.hidden[:, 0].float().abs()
 
 
 def make_case(seed: int, world_size: int) -> Case:
@@ -55,7 +61,9 @@ def make_case(seed: int, world_size: int) -> Case:
         sequence_ids=torch.repeat_interleave(torch.arange(count), lengths),
         group_ids=integers(0, 1 + seed % 5, count) * 1000 - 7,
         is_positive=positive,
-        config=ResRLConfig(rank=int(integers(1, 20, 1)), max_positive_tokens=int(integers(4, 400, 1))),
+        config=ResRLConfig(
+            rank=int(integers(1, 20, 1)), max_positive_tokens=int(integers(4, 400, 1)), weighting=WEIGHTING[seed // 3]
+        ),
         rank_of_sequence=rank,
         order=torch.randperm(count, generator=generator),
     )
@@ -75,13 +83,20 @@ def weights_here(case: Case, exchange: Exchange) -> tuple[Tensor, TokenWeights]:
         case.config,
         token_keys=case.token_keys[tokens],
         exchange=exchange,
+        entropy=case.entropy[tokens],
     )
     return tokens, out
 
 
 def whole_batch(case: Case) -> TokenWeights:
     return token_weights(
-        case.hidden, case.sequence_ids, case.group_ids, case.is_positive, case.config, token_keys=case.token_keys
+        case.hidden,
+        case.sequence_ids,
+        case.group_ids,
+        case.is_positive,
+        case.config,
+        token_keys=case.token_keys,
+        entropy=case.entropy,
     )
 
 

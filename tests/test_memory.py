@@ -96,7 +96,9 @@ def test_weights_do_not_depend_on_where_states_wait(offload: str) -> None:
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(8 * 40, 64, generator=generator).bfloat16().cuda()
     lengths = torch.full((8,), 39)
-    states = ResponseStates(torch.ones(8, dtype=torch.int64), torch.ones(8 * 39, dtype=torch.bool), lengths, offload)
+    states = ResponseStates(
+        torch.ones(8, dtype=torch.int64), torch.ones(8 * 39, dtype=torch.bool), lengths, offload=offload
+    )
     states.store(hidden, torch.arange(8), torch.arange(8) * 40)
     assert states.hidden().device.type == ("cpu" if offload == "cpu" else "cuda")
     ids = (states.sequence_ids, torch.arange(8) // 4, torch.arange(8) % 2 == 0)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 ON_FAILURE = ("stop", "fallback")
 HIDDEN_OFFLOAD = ("auto", "cpu", "device")
+WEIGHTING = ("residual", "uniform", "shuffled", "entropy")
+HIDDEN_STATE_AT = ("predicting", "consuming")
+LAYERS = ("last", "penultimate", "middle")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,18 @@ class ResRLConfig:
             host memory), or "auto", which takes the device if they need less than half of its free memory.
         on_failure: what to do about hidden states that are not finite: "stop", or "fallback", which gives the groups
             of the tokens concerned the weight 1 and counts them.
+        weighting: "residual" is ResRL; the others are its controls, see ``verl_resrl.weighting``: "uniform" (every
+            negative token gets its group's mean weight), "shuffled" (the weights permuted within the group) and
+            "entropy" (the old policy's entropy in place of the residual).
+        hidden_state_at: the state that stands for a token: "predicting", at the position whose logits predict it, one
+            before its own, or "consuming", at its own position: the first state that has seen it. The model runs on
+            every token of a response, so the last one has a consuming state too.
+        layer: the decoder layer whose input is the hidden state, in terms of Hugging Face's ``hidden_states`` of a
+            model of L layers: "last" is ``hidden_states[-2]``, "penultimate" is ``hidden_states[-3]``, "middle" is
+            ``hidden_states[L // 2]``, and an integer i is ``hidden_states[i]``. Index 0 is the embeddings; index L,
+            also known as -1, is what comes out of the model after the final norm, the input of no layer, and refused.
+        measure_lld: measure by one more forward pass on the positive sequences how far an update has moved their
+            log-likelihood; see ``verl_resrl.lld``.
 
     Raises:
         ValueError: a value is out of range; the message names the field, the value and the range.
@@ -46,6 +61,10 @@ class ResRLConfig:
     max_workspace_gb: float = 1.0
     hidden_offload: str = "auto"
     on_failure: str = "stop"
+    weighting: str = "residual"
+    hidden_state_at: str = "predicting"
+    layer: str | int = "last"
+    measure_lld: bool = False
 
     def __post_init__(self) -> None:
         for name, low in (("rank", 1), ("min_positive_tokens", 2)):
@@ -59,9 +78,19 @@ class ResRLConfig:
         _require_number("lambda_pos", self.lambda_pos, 0.0, math.inf)
         _require_number("positive_threshold", self.positive_threshold, -math.inf, math.inf)
         _require_number("max_workspace_gb", self.max_workspace_gb, 0.0, math.inf)
-        for name, choices in (("hidden_offload", HIDDEN_OFFLOAD), ("on_failure", ON_FAILURE)):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"ResRL: {name}={getattr(self, name)!r} must be one of {', '.join(choices)}")
+        _require_one_of("hidden_offload", self.hidden_offload, HIDDEN_OFFLOAD)
+        _require_one_of("on_failure", self.on_failure, ON_FAILURE)
+        _require_one_of("weighting", self.weighting, WEIGHTING)
+        _require_one_of("hidden_state_at", self.hidden_state_at, HIDDEN_STATE_AT)
+        if isinstance(self.layer, bool) or not (isinstance(self.layer, int) or self.layer in LAYERS):
+            raise ValueError(f"ResRL: layer={self.layer!r} must be an integer or one of {', '.join(LAYERS)}")
+        if not isinstance(self.measure_lld, bool):
+            raise ValueError(f"ResRL: measure_lld={self.measure_lld!r} must be True or False")
+
+
+def _require_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"ResRL: {name}={value!r} must be one of {', '.join(allowed)}")
 
 
 def _require_integer(name: str, value: object, low: int) -> None:

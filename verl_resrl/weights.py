@@ -17,6 +17,7 @@ from verl_resrl.exchange import Exchange
 from verl_resrl.residual import choose_backend, residual_and_alignment
 from verl_resrl.sampling import hash64, positions_in_runs
 from verl_resrl.shared_subspaces import subspaces_of_groups
+from verl_resrl.weighting import shuffled_weights, uniform_weights
 
 # relative on purpose: massive activations shrink residuals by orders of magnitude, not their information
 DEGENERATE_SPREAD = 1e-4
@@ -64,6 +65,7 @@ def token_weights(
     seed: int = 0,
     token_keys: Tensor | None = None,
     exchange: Exchange | None = None,
+    entropy: Tensor | None = None,
 ) -> TokenWeights:
     """Compute the ResRL weight of every response token (arXiv 2605.00380).
 
@@ -82,6 +84,8 @@ def token_weights(
         exchange: to the ranks that hold the rest of the batch, each of which makes this call with its own sequences,
             ``token_keys`` and the same other arguments. On a CPU the weights are then the same to the bit as those
             of the whole batch on one rank.
+        entropy: (num_tokens,) float32 >= 0, entropy of the old policy where it chose the token; taken in place of the
+            residual by ``config.weighting`` "entropy", and unused otherwise.
 
     Returns:
         TokenWeights, on the device of ``sequence_ids``; ``active`` is that of the groups of all ranks.
@@ -92,7 +96,7 @@ def token_weights(
     """
     config = ResRLConfig() if config is None else config
     exchange = Exchange() if exchange is None else exchange
-    _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, token_keys)
+    _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, token_keys, entropy)
     device = sequence_ids.device
     backend = choose_backend(backend, hidden.dtype, device, min(config.rank, hidden.shape[1]))
     if token_keys is None:
@@ -124,10 +128,16 @@ def token_weights(
     residual[rows], alignment[rows] = e, a
 
     negative = ~positive[rows]
-    e, number = e[negative], number[negative]
+    score = entropy[rows] if config.weighting == "entropy" and entropy is not None else e
+    score, rows, number = score[negative], rows[negative], number[negative]
     quantiles = (config.q_low, config.q_high)
-    limits = grouped_quantiles(exchange.gather(e), exchange.gather(number), len(present), quantiles)
-    weights[rows[negative]] = residual_to_weight(e, number, limits, config)
+    limits = grouped_quantiles(exchange.gather(score), exchange.gather(number), len(present), quantiles)
+    w = residual_to_weight(score, number, limits, config)
+    if config.weighting == "uniform":
+        w = uniform_weights(w, number, len(present), exchange)
+    elif config.weighting == "shuffled":
+        w = shuffled_weights(w, number, token_keys[rows], seed, exchange)
+    weights[rows] = w
     return result
 
 
@@ -218,6 +228,7 @@ def _check_arguments(
     is_positive: Tensor,
     config: ResRLConfig,
     token_keys: Tensor | None,
+    entropy: Tensor | None,
 ) -> None:
     if not isinstance(config, ResRLConfig):
         raise ValueError(f"ResRL: config must be a ResRLConfig, not {type(config).__name__}")
@@ -230,6 +241,10 @@ def _check_arguments(
     _check_vector("is_positive", is_positive, len(group_ids), torch.bool)
     if token_keys is not None:
         _check_vector("token_keys", token_keys, len(hidden), torch.int64)
+    if entropy is not None:
+        _check_vector("entropy", entropy, len(hidden), torch.float32)
+    elif config.weighting == "entropy":
+        raise ValueError("ResRL: weighting='entropy' needs entropy, (num_tokens,) of torch.float32")
     if len(sequence_ids) and not 0 <= int(sequence_ids.min()) <= int(sequence_ids.max()) < len(group_ids):
         raise ValueError(
             f"ResRL: sequence_ids must be in [0, {len(group_ids)}), the number of sequences, "

@@ -14,8 +14,16 @@ class OrderedReplayBuffer(ReplayBuffer):
     verl's order is that in which responses happened to finish; the order of a batch decides its mini-batches.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs, poll_interval=0.02)
+    def __init__(self, sampler_kwargs: Any, **kwargs: Any) -> None:
+        filter_groups = sampler_kwargs["filter_groups"]
+        if filter_groups["enable"]:  # +method=dapo: the settings that verl computes for its own sampler only
+            kwargs |= {
+                "filter_groups_metric": filter_groups["metric"],
+                "max_inflight_gen_batches": filter_groups["max_inflight_gen_batches"],
+                "train_batch_size": sampler_kwargs["train_batch_size"],
+                "gen_batch_size": 1,
+            }
+        super().__init__(sampler_kwargs=sampler_kwargs, **kwargs, poll_interval=0.02)
 
     def sample(self, *args: Any, **kwargs: Any) -> Any:
         """Sample as verl does and order the batch by prompt and response."""

@@ -3,6 +3,7 @@
 """One batch of verl -> who is positive, which group a sequence is in, which tokens matter; and weights back."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -105,6 +106,23 @@ def _sequence_and_position(lengths: Tensor) -> tuple[Tensor, Tensor]:
     sequence = torch.repeat_interleave(torch.arange(len(lengths)), lengths)
     first = lengths.cumsum(0) - lengths
     return sequence, torch.arange(len(sequence)) - first[sequence]
+
+
+def response_values(rows: Sequence[Tensor], prompt_lengths: Tensor, response_lengths: Tensor) -> Tensor:
+    """Take what the model said about each response token out of values of whole sequences.
+
+    Args:
+        rows: (length,) values of each sequence, such as verl's ``log_probs`` and ``entropy``: the value for a token is
+            at the position that predicts it.
+        prompt_lengths: (num_sequences,) int64.
+        response_lengths: (num_sequences,) int64.
+
+    Returns:
+        (num_response_tokens,) float32 on the CPU, sequence after sequence.
+    """
+    lengths = zip(rows, prompt_lengths.tolist(), response_lengths.tolist(), strict=True)
+    parts = [row[prompt - 1 : prompt - 1 + response] for row, prompt, response in lengths]
+    return torch.cat(parts).float().cpu() if parts else torch.zeros(0)
 
 
 def per_response_token(values: Tensor, batch: Batch, fill: float) -> Tensor:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
+from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_id, get_device_name
 from verl.workers.engine import BaseEngine
 
 from verl_resrl.config import ResRLConfig
 from verl_resrl.exchange import Exchange
-from verl_resrl.integration.batch import Batch, per_response_token, read_batch
+from verl_resrl.integration.batch import Batch, per_response_token, read_batch, response_values
+from verl_resrl.integration.displacement import Displacement
 from verl_resrl.integration.metrics import group_metrics, memory_metrics, weight_metrics
 from verl_resrl.integration.policy_loss import POSITIVE_TOKENS, SHIFT_SUM
 from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
@@ -85,6 +87,7 @@ class ResRLEngineMixin(_Engine):
         self._resrl: ResRLConfig | None = getattr(engine_config, "resrl", None)
         self._states: ResponseStates | None = None
         self._metrics: dict[str, float] = {}
+        self._displacement: Displacement | None = None
 
     def initialize(self) -> None:
         """Build the model as verl does and attach the tap."""
@@ -93,7 +96,7 @@ class ResRLEngineMixin(_Engine):
         self._tap = None if layer is None else HiddenStateTap(layer)
 
     def _tapped_layer(self) -> nn.Module | None:
-        """The last decoder layer; None where another process of this replica has it."""
+        """The decoder layer whose input is wanted; None where another process of this replica has it."""
         raise NotImplementedError
 
     # -- old_log_prob pass ---------------------------------------------------------------------------------------
@@ -108,6 +111,7 @@ class ResRLEngineMixin(_Engine):
             return super().infer_batch(data, loss_function)
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
         batch = read_batch(data, self._resrl, exchange)
+        self._displacement = None
         if not batch.active.any():
             output = super().infer_batch(data, loss_function)
             self._metrics = group_metrics(batch, torch.zeros_like(batch.active), exchange)
@@ -115,7 +119,13 @@ class ResRLEngineMixin(_Engine):
             output["model_output"].update(_model_output(batch, nothing, nothing, nothing))
             return output
 
-        states = ResponseStates(batch.prompt_lengths, batch.wanted, batch.response_lengths, self._resrl.hidden_offload)
+        states = ResponseStates(
+            batch.prompt_lengths,
+            batch.wanted,
+            batch.response_lengths,
+            self._resrl.hidden_state_at,
+            self._resrl.hidden_offload,
+        )
         data[_ROW] = torch.arange(len(batch.group_ids))
         self._states = states
         self._tap.start()
@@ -125,7 +135,7 @@ class ResRLEngineMixin(_Engine):
             self._tap.stop()
             self._states = None
             data.pop(_ROW)
-        output["model_output"].update(self._compute_weights(batch, states, exchange))
+        output["model_output"].update(self._compute_weights(batch, states, exchange, data, output["model_output"]))
         return output
 
     def _keep(self, hidden: Tensor, starts: Tensor, micro_batch: TensorDict) -> None:
@@ -139,11 +149,22 @@ class ResRLEngineMixin(_Engine):
         assert self._states is not None
         self._states.store(hidden, micro_batch[_ROW].cpu(), starts)
 
-    def _compute_weights(self, batch: Batch, states: ResponseStates, exchange: Exchange) -> dict[str, Tensor]:
+    def _compute_weights(
+        self,
+        batch: Batch,
+        states: ResponseStates,
+        exchange: Exchange,
+        data: TensorDict,
+        model_output: dict[str, Tensor],
+    ) -> dict[str, Tensor]:
         assert self._resrl is not None
         begin = time.perf_counter()
         hidden = states.hidden()
         device = torch.device(get_device_id())
+        entropy = None
+        if self._resrl.weighting == "entropy":  # verl's pass computes it for its own metrics
+            rows = model_output["entropy"].unbind()
+            entropy = response_values(rows, batch.prompt_lengths, batch.response_lengths)[batch.wanted].to(device)
         out = token_weights(
             hidden if hidden.dtype == torch.bfloat16 else hidden.float(),
             states.sequence_ids.to(device),
@@ -153,12 +174,16 @@ class ResRLEngineMixin(_Engine):
             seed=self.engine_config.seed,
             token_keys=hash64(batch.sequence_keys[states.sequence_ids], states.positions).to(device),
             exchange=exchange,
+            entropy=entropy,
         )
         negative = ~batch.positive[states.sequence_ids].to(device)
         self._metrics = group_metrics(batch, out.non_finite.cpu(), exchange)
         self._metrics |= weight_metrics(negative, out, hidden.shape[1], exchange)
         result = _model_output(batch, out.weights, out.residual, out.alignment)
         self._metrics |= memory_metrics(hidden, device)
+        if self._resrl.measure_lld and out.active.any():
+            log_probs = model_output["log_probs"]
+            self._displacement = Displacement(data, batch, states.sequence_ids, out, log_probs, exchange)
         self._metrics["resrl/seconds"] = time.perf_counter() - begin
         self._metrics["resrl/exchange_seconds"] = exchange.seconds
         self._metrics["resrl/exchange_gb"] = exchange.bytes_sent / 1e9
@@ -190,7 +215,18 @@ class ResRLEngineMixin(_Engine):
         self._report_shift(metrics)
         metrics.update({name: [value] for name, value in self._metrics.items()})
         metrics["resrl/negative_advantage_scale"] = [scale]
+        if self._displacement is not None and tu.get_non_tensor_data(data, key="update_lr_scheduler", default=False):
+            metrics.update({name: [value] for name, value in self._measure_displacement().items()})
         return outputs
+
+    def _measure_displacement(self) -> dict[str, float]:
+        """Run the positive sequences once more; verl's last mini-batch of a batch is the one that moves the rate."""
+        assert self._displacement is not None
+        displacement, self._displacement = self._displacement, None
+        with self.eval_mode(disable_auto_offload=True):
+            output = super().infer_batch(displacement.data, None)
+        exchange = Exchange(self.get_data_parallel_group(), get_device_name())
+        return displacement.metrics(output["model_output"]["log_probs"], exchange)
 
     def _report_shift(self, metrics: dict[str, Any]) -> None:
         """Turn the sums of the policy loss into one mean over the tokens of positive sequences."""

@@ -16,7 +16,7 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 from verl_resrl.config import ResRLConfig
 from verl_resrl.cpu.engine import CPUEngineMixin
 from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
-from verl_resrl.integration.tap import find_last_decoder_layer
+from verl_resrl.integration.tap import find_decoder_layers, layer_index
 
 if TYPE_CHECKING:
     _FSDPEngine = FSDPEngineWithLMHead
@@ -52,8 +52,9 @@ class ResRLFSDPMixin(ResRLEngineMixin, _FSDPEngine):
     """Where an FSDP engine has the tapped layer and its hidden states."""
 
     def _tapped_layer(self) -> nn.Module:
-        text_config = self.model_config.hf_config.get_text_config()
-        return find_last_decoder_layer(self.module, text_config.num_hidden_layers)
+        assert self._resrl is not None
+        num_layers = self.model_config.hf_config.get_text_config().num_hidden_layers
+        return find_decoder_layers(self.module, num_layers)[layer_index(self._resrl.layer, num_layers)]
 
     def prepare_model_outputs(
         self, output: Any, output_args: Any, micro_batch: TensorDict, logits_processor_func: Any

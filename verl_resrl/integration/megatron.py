@@ -19,6 +19,7 @@ from verl.workers.engine.megatron.transformer_impl import MegatronEngineWithLMHe
 
 from verl_resrl.config import ResRLConfig
 from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
+from verl_resrl.integration.tap import layer_index
 
 _HIDDEN = "resrl_hidden"
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class ResRLMegatronEngineConfig(McoreEngineConfig):
         actor_strategy: ``actor_rollout_ref.actor.strategy``.
 
     Raises:
-        ValueError: a setting is out of range, the old_log_prob pass, which ResRL needs, is skipped, or the actor runs
-            on another engine.
+        ValueError: a setting is out of range, the old_log_prob pass, which ResRL needs, is skipped, the actor runs on
+            another engine, or ``measure_lld`` is asked for with pipeline parallelism.
     """
 
     resrl: Any = field(default_factory=ResRLConfig)
@@ -49,17 +50,23 @@ class ResRLMegatronEngineConfig(McoreEngineConfig):
         super().__post_init__()
         check_engine("megatron", ("megatron",), self.actor_strategy)
         object.__setattr__(self, "resrl", resrl_settings(self.resrl, self.bypass_mode))
+        if self.resrl.measure_lld and self.pipeline_model_parallel_size > 1:
+            raise ValueError(
+                "ResRL: resrl.measure_lld=True needs pipeline_model_parallel_size=1: its extra pass starts on the last "
+                "stage alone"
+            )
 
 
 class ResRLMegatronMixin(ResRLEngineMixin, _MegatronEngine):
     """Where a Megatron engine has the tapped layer and its hidden states."""
 
     def _tapped_layer(self) -> nn.Module | None:
-        """The last layer of the last pipeline stage's last chunk.
+        """The wanted layer in the last chunk of the last pipeline stage, which also has the logits.
 
         Raises:
-            ValueError: the last stage has no decoder layer, or Megatron runs in a way that hides hidden states.
+            ValueError: that chunk does not have it, or Megatron runs in a way that hides hidden states.
         """
+        assert self._resrl is not None
         for name, why in (
             ("use_fused_kernels", "verl's fused forward has no place for hidden states"),
             ("dynamic_context_parallel", "ranks that share sequences change from micro-batch to micro-batch"),
@@ -69,13 +76,15 @@ class ResRLMegatronMixin(ResRLEngineMixin, _MegatronEngine):
         model = unwrap_model(self.module[-1])
         if not model.post_process:
             return None
-        decoder = getattr(model, "language_model", model).decoder
-        if not len(decoder.layers):
-            raise ValueError(
-                "ResRL: the last pipeline stage has no decoder layer to take hidden states from; give it at least one "
-                "(num_layers_in_last_pipeline_stage in actor_rollout_ref.actor.megatron.override_transformer_config)"
-            )
-        return decoder.layers[-1]
+        wanted = layer_index(self._resrl.layer, self.tf_config.num_layers) + 1  # Megatron counts from 1
+        layers = getattr(model, "language_model", model).decoder.layers
+        for layer in layers:
+            if layer.layer_number == wanted:
+                return layer
+        raise ValueError(
+            f"ResRL: layer {wanted} of {self.tf_config.num_layers} is not in the last chunk of the last pipeline stage, "
+            f"which has {[layer.layer_number for layer in layers]}; choose resrl.layer or the pipeline's layout otherwise"
+        )
 
     def _lm_head_logits_processor(self, logits: Tensor, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Compute verl's outputs of a micro-batch and put the tapped hidden states beside them.

@@ -11,6 +11,8 @@ from verl_resrl.exchange import Exchange
 from verl_resrl.integration.batch import Batch
 from verl_resrl.weights import TokenWeights
 
+WEIGHT_BINS = 10  # of equal width over [0, 1]; each has its lower edge, and the last one 1 too
+
 
 def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchange: Exchange) -> dict[str, float]:
     """Summarise the weights of a batch.
@@ -22,7 +24,8 @@ def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchan
         exchange: to the ranks that hold the rest of the batch.
 
     Returns:
-        Metrics under ``resrl/``; none where no group was active.
+        Metrics under ``resrl/``; none where no group was active. ``weight_bin_0`` to ``weight_bin_9`` are the shares of
+        negative tokens with weights in [i / 10, (i + 1) / 10).
     """
     known = ~out.residual.isnan()  # false in groups that fell back
     residual, weights = exchange.gather(out.residual[negative & known]), exchange.gather(out.weights[negative & known])
@@ -30,6 +33,8 @@ def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchan
         return {}
     ordered = residual.sort().values  # torch.quantile stops at 16 million elements
     last = len(ordered) - 1
+    edges = torch.arange(1, WEIGHT_BINS, device=weights.device) / WEIGHT_BINS
+    counts = torch.bincount(torch.bucketize(weights, edges, right=True), minlength=WEIGHT_BINS)
     alignment = out.alignment[negative & known].double().sum()
     inside = out.alignment[~negative & known].double().sum()
     outside = hidden_size * out.residual[~negative & known].double().sum()
@@ -42,6 +47,7 @@ def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchan
         "resrl/residual_q80": ordered[round(0.8 * last)].item(),
         "resrl/alignment_mean": (alignment / len(residual)).item(),
         "resrl/coverage": (inside / (inside + outside)).item(),
+        **{f"resrl/weight_bin_{i}": share for i, share in enumerate((counts.double() / len(weights)).tolist())},
     }
 
 

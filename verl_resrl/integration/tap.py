@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Hidden-state tap: the input of the last decoder layer, taken from the forward pass that verl makes anyway."""
+"""Hidden-state tap: the input of one decoder layer, taken from the forward pass that verl makes anyway."""
 
 from typing import Any
 
@@ -13,15 +13,15 @@ from verl_resrl.memory import hidden_bytes, waits_on_device
 _OTHER_TOWERS = ("visual", "vision", "audio", "image", "talker", "mtp")
 
 
-def find_last_decoder_layer(module: nn.Module, num_layers: int) -> nn.Module:
-    """Find the last decoder layer under whatever FSDP, PEFT or multi-modal wrappers there are.
+def find_decoder_layers(module: nn.Module, num_layers: int) -> nn.ModuleList:
+    """Find the decoder layers under whatever FSDP, PEFT or multi-modal wrappers there are.
 
     Args:
         module: the (wrapped) causal language model.
         num_layers: number of decoder layers that its configuration states.
 
     Returns:
-        The last element of the one ``ModuleList`` of ``num_layers`` layers outside other towers.
+        The one ``ModuleList`` of ``num_layers`` layers outside other towers.
 
     Raises:
         ValueError: there is no such list, or more than one.
@@ -44,7 +44,33 @@ def find_last_decoder_layer(module: nn.Module, num_layers: int) -> nn.Module:
             f"(ModuleLists of that length: {found}); this architecture is not supported yet, "
             "please open an issue with its config.json"
         )
-    return candidates[outermost[0]][-1]
+    return candidates[outermost[0]]
+
+
+def layer_index(layer: str | int, num_layers: int) -> int:
+    """Tell which decoder layer has the wanted hidden states as its input.
+
+    Args:
+        layer: as in ``ResRLConfig``: "last", "penultimate", "middle" or an index into the ``num_layers + 1`` entries
+            of Hugging Face's ``hidden_states``.
+        num_layers: number of decoder layers.
+
+    Returns:
+        i in [0, num_layers): the input of layer i is ``hidden_states[i]``.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+    named = {"last": num_layers - 1, "penultimate": num_layers - 2, "middle": num_layers // 2}
+    index = named[layer] if isinstance(layer, str) else layer
+    if isinstance(layer, int) and layer < 0:
+        index += num_layers + 1
+    if not 0 <= index < num_layers:
+        raise ValueError(
+            f"ResRL: resrl.layer={layer} does not fit this model of {num_layers} decoder layers: take an index into "
+            f"hidden_states from 0 to {num_layers - 1}, or from -2 down to {-num_layers - 1}"
+        )
+    return index
 
 
 class HiddenStateTap:
@@ -93,11 +119,17 @@ class ResponseStates:
         prompt_lengths: (num_sequences,) int64.
         response_mask: (num_response_tokens,) bool over all sequences one after the other: tokens wanted.
         response_lengths: (num_sequences,) int64.
+        hidden_state_at: "predicting" or "consuming", as in ``ResRLConfig``.
         offload: where the buffer is, ``ResRLConfig.hidden_offload``.
     """
 
     def __init__(
-        self, prompt_lengths: Tensor, response_mask: Tensor, response_lengths: Tensor, offload: str = "device"
+        self,
+        prompt_lengths: Tensor,
+        response_mask: Tensor,
+        response_lengths: Tensor,
+        hidden_state_at: str = "predicting",
+        offload: str = "device",
     ) -> None:
         sequence = torch.repeat_interleave(torch.arange(len(response_lengths)), response_lengths)
         first = response_lengths.cumsum(0) - response_lengths
@@ -106,8 +138,9 @@ class ResponseStates:
         self.positions = position[response_mask]  # (num_tokens,) int64, place of the token in its response
         self._count = torch.bincount(self.sequence_ids, minlength=len(response_lengths))
         self._first = self._count.cumsum(0) - self._count
-        # logits at one position before the token predict it
-        self._source = prompt_lengths[self.sequence_ids] + self.positions - 1
+        # logits at one position before the token predict it; the model runs on the last token too
+        ahead = {"predicting": 1, "consuming": 0}[hidden_state_at]
+        self._source = prompt_lengths[self.sequence_ids] + self.positions - ahead
         self._offload = offload
         self._buffer: Tensor | None = None
         self._missing = len(self.sequence_ids)

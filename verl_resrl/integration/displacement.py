@@ -1,0 +1,95 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Lazy Likelihood Displacement of a batch, measured: its positive sequences before and after the update.
+
+verl has no pass after an update, and drops the metrics of the pass before it. So the positive sequences wait here from
+the old_log_prob pass, which has their old log-probabilities, until the engine has made the last optimizer step on the
+batch and runs them once more.
+"""
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+from verl.utils import tensordict_utils as tu
+
+from verl_resrl.exchange import Exchange
+from verl_resrl.integration.batch import Batch, response_values
+from verl_resrl.lld import lld_proxy, means, rank_correlation
+from verl_resrl.weights import TokenWeights
+
+
+class Displacement:
+    """The positive sequences of the groups that got weights, and what the old policy said of them.
+
+    Args:
+        data: the batch of this rank, after its old_log_prob pass.
+        batch: what ``read_batch`` made of it.
+        sequence_ids: (num_tokens,) int64 sequence of each wanted token.
+        out: weights of the wanted tokens.
+        log_probs: jagged (num_sequences, length) under the old policy.
+        exchange: to the ranks that hold the rest of the batch.
+
+    Attributes:
+        data: rows to run through the updated model: the positive sequences, and as many others behind them as it
+            takes for every rank to make the same number of forward passes.
+    """
+
+    def __init__(
+        self,
+        data: TensorDict,
+        batch: Batch,
+        sequence_ids: Tensor,
+        out: TokenWeights,
+        log_probs: Tensor,
+        exchange: Exchange,
+    ) -> None:
+        self._active = out.active.cpu()
+        generated = batch.wanted.split(batch.response_lengths.tolist())
+        has_tokens = torch.tensor([bool(row.any()) for row in generated])
+        rows = (batch.positive & has_tokens & self._active[batch.group_ids]).nonzero()[:, 0]
+        self._groups = batch.group_ids[rows]
+        self.data = _select(data, rows, exchange)
+        self._prompt_lengths, self._response_lengths = batch.prompt_lengths[rows], batch.response_lengths[rows]
+        self._generated = torch.cat([generated[row] for row in rows] or [torch.zeros(0, dtype=torch.bool)])
+        self._old = self._mean_log_probs([log_probs[row] for row in rows.tolist()])
+
+        negative, groups = ~batch.positive[sequence_ids], batch.group_ids[sequence_ids]
+        proxy = lld_proxy(out.alignment.cpu(), negative, groups, len(self._active), exchange)
+        self._proxy = proxy[self._active]
+
+    def metrics(self, log_probs: Tensor, exchange: Exchange) -> dict[str, float]:
+        """Compare with the log-probabilities under the updated policy.
+
+        Args:
+            log_probs: jagged (num_rows, length), of ``data``.
+            exchange: to the ranks that hold the rest of the batch.
+
+        Returns:
+            ``resrl/lld_proxy``: mean alignment of a group's negative tokens; ``resrl/lld_measured``: mean
+            log pi_new - log pi_old over the response tokens of a positive sequence, over the positive sequences of a
+            group; both averaged over the groups that got weights. ``resrl/lld_rank_correlation``: Spearman's, over
+            these groups, between the proxy and the measured drop (minus the change); absent where it is not defined.
+        """
+        new = self._mean_log_probs(list(log_probs.unbind())[: len(self._groups)])
+        change = means(new - self._old, self._groups, len(self._active), exchange)[self._active]
+        result = {"resrl/lld_proxy": self._proxy.mean().item(), "resrl/lld_measured": change.mean().item()}
+        correlation = rank_correlation(self._proxy, -change)
+        return result if correlation is None else result | {"resrl/lld_rank_correlation": correlation}
+
+    def _mean_log_probs(self, rows: list[Tensor]) -> Tensor:
+        """(n,) float64 mean over the tokens that the model generated, of each positive sequence."""
+        values = response_values(rows, self._prompt_lengths, self._response_lengths)[self._generated]
+        sequence = torch.repeat_interleave(torch.arange(len(rows)), self._response_lengths)[self._generated]
+        return means(values, sequence, len(rows), Exchange())
+
+
+def _select(data: TensorDict, rows: Tensor, exchange: Exchange) -> TensorDict:
+    """Take rows, and the shortest one again and again until all ranks have the same number of micro-batches."""
+    number = int(exchange.gather(torch.tensor([len(rows)])).max())
+    if not tu.get_non_tensor_data(data=data, key="use_dynamic_bsz", default=True):
+        size = tu.get_non_tensor_data(data=data, key="micro_batch_size_per_gpu", default=1)
+        number = -(-number // size) * size
+    shortest = data["input_ids"].offsets().diff().argmin().cpu()
+    selected = tu.index_select_tensor_dict(data, torch.cat([rows, shortest.repeat(number - len(rows))]))
+    tu.assign_non_tensor(selected, calculate_entropy=False)
+    return selected
