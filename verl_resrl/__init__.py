@@ -7,7 +7,20 @@ The data flow reads from the module names: ``sampling`` -> ``subspace`` -> ``res
 for machines without an accelerator, ``verl_resrl.cpu``.
 """
 
-from verl_resrl.config import ResRLConfig
-from verl_resrl.weights import TokenWeights, token_weights
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verl_resrl.config import ResRLConfig
+    from verl_resrl.weights import TokenWeights, token_weights
 
 __all__ = ["ResRLConfig", "TokenWeights", "token_weights"]
+
+_MODULES = {"ResRLConfig": "config", "TokenWeights": "weights", "token_weights": "weights"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: processes that judge answers need the package, but not torch, which takes seconds."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
