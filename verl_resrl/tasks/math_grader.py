@@ -21,6 +21,8 @@ _MARKED = (
     LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anchor=False),
     ExprExtractionConfig(try_extract_without_anchor=False),
 )
+_ANY = (LatexExtractionConfig(), ExprExtractionConfig())
+_SCIENTIFIC = re.compile(r"(\d)[eE]([+-]?\d+)")  # 4.5e33, which LaTeX reads as 4.5 * e * 33
 _TEXT = NormalizationConfig(basic_latex=True, units=True, malformed_operators=True, nits=True, boxed="none", equations=False)
 _IGNORED = re.compile(r"\\left|\\right|\\[!,;: ]|\$|\s|\.$")
 
@@ -66,10 +68,7 @@ def grade(response: str, ground_truth: str) -> Grade:
     boxed = last_boxed(tail)
     if boxed is not None and (not boxed.strip() or _is_absurd(boxed)):
         return Grade(False, _printable(boxed.strip()))
-    try:
-        parsed = parse(_box(boxed) if boxed is not None else tail, _MARKED, parsing_timeout=None)
-    except (Exception, RecursionError, MemoryError):
-        parsed = []
+    parsed = _parsed(boxed) if boxed is not None else _parse(tail, _MARKED)
     pred = boxed if boxed is not None else next((item for item in parsed if isinstance(item, str)), "")
     if not pred.strip():
         return Grade(False, "")
@@ -123,13 +122,24 @@ def _is_absurd(text: str) -> bool:
     return len(text) > MAX_ANSWER_CHARS or deepest > MAX_NESTING
 
 
-def _box(text: str) -> str:
-    return "\\boxed{" + text + "}"
+def _parsed(answer: str) -> list:
+    """Parse an answer that stands alone; in a box some notations are only text to math-verify, such as ``10\\%``."""
+    answer = _SCIENTIFIC.sub(r"\1\\times 10^{\2}", answer)
+    boxed = _parse("\\boxed{" + answer + "}", _MARKED)
+    forms = (boxed, _parse(f"${answer}$", _ANY)) if all(isinstance(item, str) for item in boxed) else (boxed,)
+    return next((parsed for parsed in forms if any(not isinstance(item, str) for item in parsed)), boxed)
+
+
+def _parse(text: str, targets: tuple) -> list:
+    try:
+        return parse(text, targets, parsing_timeout=None)
+    except (Exception, RecursionError, MemoryError):
+        return []
 
 
 def _same_value(parsed: list, ground_truth: str) -> bool:
     try:
-        gold = parse(_box(balanced(ground_truth.strip().strip("$"))), _MARKED, parsing_timeout=None)
+        gold = _parsed(balanced(ground_truth.strip().strip("$")))
         return bool(gold and parsed) and bool(verify(gold, parsed, timeout_seconds=None))
     except (Exception, RecursionError, MemoryError):
         return False
