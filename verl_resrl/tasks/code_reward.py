@@ -7,6 +7,7 @@ verl finds it as ``reward.custom_reward_function.path=pkg://verl_resrl.tasks.cod
 """
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -21,6 +22,7 @@ from typing import Any
 from verl_resrl.tasks.sandbox import Limits, Outcome, run
 
 MAX_PROGRAM_CHARS = 100_000
+logger = logging.getLogger(__name__)
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*$", re.MULTILINE)
 # verl has reward.num_workers (8) processes that judge answers, each in many threads
 _slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 8))
@@ -115,7 +117,7 @@ def compute_score(
 
     Returns:
         ``score`` and ``acc``: 1.0 if all tests pass, else 0.0. ``pred``: the program, shortened. ``status``: "right",
-        or why not: "no_program", "wrong_answer", "error" or "timeout".
+        or why not: "no_program", "wrong_answer", "error", "timeout", or "sandbox_error" if the server failed.
 
     Raises:
         ValueError: the ground truth or a setting is malformed.
@@ -169,7 +171,7 @@ def judge(program: str, tests: Tests, limits: Limits, isolation: str, answer_sec
         "right", "wrong_answer", "error" or "timeout".
     """
     end = time.monotonic() + answer_seconds
-    for outcome, passed in _outcomes(f"{tests.prefix}\n{program}" if tests.prefix else program, tests, limits, isolation):
+    for outcome, passed in _outcomes(f"{tests.prefix}\n{program}".lstrip("\n"), tests, limits, isolation):
         if outcome.status != "ok":
             return outcome.status
         if not passed:
@@ -191,7 +193,8 @@ def _outcomes(program: str, tests: Tests, limits: Limits, isolation: str) -> Ite
             outcome = run(program, given, "program", limits, isolation)
             yield outcome, same_output(outcome.stdout, expected)
         else:
-            request = json.dumps({"name": tests.fn_name, "arguments": [json.loads(line) for line in given.splitlines()]})
+            arguments = [json.loads(line) for line in given.splitlines()]
+            request = json.dumps({"name": tests.fn_name, "arguments": arguments})
             outcome = run(program, request, "function", limits, isolation)
             yield outcome, _same_json(outcome.stdout, expected)
 
@@ -232,7 +235,14 @@ def _judge_remotely(program: str, tests: Tests, url: str, memory_bytes: int) -> 
     from verl.utils.reward_score.sandbox_fusion import compute_score as verl_compute_score
 
     completion = f"```python\n{tests.prefix}\n{program}\n```"
-    share, _ = verl_compute_score(url, _remote_slots(), memory_bytes >> 20, completion, json.loads(tests.to_json()))
+    given = json.loads(tests.to_json())
+    share, details = verl_compute_score(url, _remote_slots(), memory_bytes >> 20, completion, given)
+    failures = [
+        detail for detail in details if detail.get("status") in ("api_error", "sandbox_error", "internal_error")
+    ]
+    if failures:
+        logger.error("code reward: the sandbox-fusion server at %s did not judge an answer: %s", url, failures[0])
+        return "sandbox_error"
     return "right" if share == 1.0 else "wrong_answer"
 
 

@@ -5,6 +5,7 @@
 ``math_reward`` runs this in processes that it can kill.
 """
 
+import contextlib
 import logging
 import re
 import resource
@@ -23,7 +24,9 @@ _MARKED = (
 )
 _ANY = (LatexExtractionConfig(), ExprExtractionConfig())
 _SCIENTIFIC = re.compile(r"(\d)[eE]([+-]?\d+)")  # 4.5e33, which LaTeX reads as 4.5 * e * 33
-_TEXT = NormalizationConfig(basic_latex=True, units=True, malformed_operators=True, nits=True, boxed="none", equations=False)
+_TEXT = NormalizationConfig(
+    basic_latex=True, units=True, malformed_operators=True, nits=True, boxed="none", equations=False
+)
 _IGNORED = re.compile(r"\\left|\\right|\\[!,;: ]|\$|\s|\.$")
 
 
@@ -55,9 +58,9 @@ def limit_memory(extra_bytes: int) -> None:
 
 
 def grade(response: str, ground_truth: str) -> Grade:
-    """Compare a response's answer with the right one.
+    r"""Compare a response's answer with the right one.
 
-    The answer is what the last ``\\boxed{}`` holds, else what follows words such as "Answer:" or "the final answer is".
+    The answer is what the last ``\boxed{}`` holds, else what follows words such as "Answer:" or "the final answer is".
     Answers are equal if math-verify finds them equal, or if they are the same text but for spacing and units.
 
     Args:
@@ -76,7 +79,7 @@ def grade(response: str, ground_truth: str) -> Grade:
 
 
 def last_boxed(text: str) -> str | None:
-    """What the last ``\\boxed{}`` of a text holds; with a brace that is never closed, the rest of its line.
+    r"""What the last ``\boxed{}`` of a text holds; with a brace that is never closed, the rest of its line.
 
     Args:
         text: any text.
@@ -123,7 +126,7 @@ def _is_absurd(text: str) -> bool:
 
 
 def _parsed(answer: str) -> list:
-    """Parse an answer that stands alone; in a box some notations are only text to math-verify, such as ``10\\%``."""
+    r"""Parse an answer that stands alone; in a box some notations are only text to math-verify, such as ``10\%``."""
     answer = _SCIENTIFIC.sub(r"\1\\times 10^{\2}", answer)
     boxed = _parse("\\boxed{" + answer + "}", _MARKED)
     forms = (boxed, _parse(f"${answer}$", _ANY)) if all(isinstance(item, str) for item in boxed) else (boxed,)
@@ -133,7 +136,7 @@ def _parsed(answer: str) -> list:
 def _parse(text: str, targets: tuple) -> list:
     try:
         return parse(text, targets, parsing_timeout=None)
-    except (Exception, RecursionError, MemoryError):
+    except Exception:
         return []
 
 
@@ -141,7 +144,7 @@ def _same_value(parsed: list, ground_truth: str) -> bool:
     try:
         gold = _parsed(balanced(ground_truth.strip().strip("$")))
         return bool(gold and parsed) and bool(verify(gold, parsed, timeout_seconds=None))
-    except (Exception, RecursionError, MemoryError):
+    except Exception:
         return False
 
 
@@ -150,10 +153,8 @@ def _same_text(pred: str, ground_truth: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    try:
+    with contextlib.suppress(Exception):  # what cannot be normalized is compared as it is
         text = normalize_latex(text, _TEXT)
-    except (Exception, RecursionError, MemoryError):
-        pass  # compared as it is
     return _IGNORED.sub("", text.strip())
 
 

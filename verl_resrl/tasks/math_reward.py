@@ -56,9 +56,9 @@ def compute_score(
         raise ValueError(f"math reward: ground_truth must be a text with the right answer, got {ground_truth!r}")
     gave_up = False
     try:
-        result: Grade = _pool().schedule(
-            grade, args=(solution_str[-TAIL_CHARS:], ground_truth), timeout=time_limit
-        ).result()
+        result: Grade = (
+            _pool().schedule(grade, args=(solution_str[-TAIL_CHARS:], ground_truth), timeout=time_limit).result()
+        )
     except (FutureTimeout, ProcessExpired, MemoryError):
         gave_up, result = True, Grade(False, "")
     return {"score": float(result.right), "acc": float(result.right), "pred": result.pred, "gave_up": float(gave_up)}

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -74,7 +74,9 @@ class Outcome(NamedTuple):
     stdout: str
 
 
-def run(program: str, stdin: str = "", mode: Mode = "program", limits: Limits | None = None, isolation: str = "bwrap") -> Outcome:
+def run(
+    program: str, stdin: str = "", mode: Mode = "program", limits: Limits | None = None, isolation: str = "bwrap"
+) -> Outcome:
     """Run a program to its end or its limits.
 
     Args:
@@ -210,10 +212,8 @@ def _python_folders() -> Iterable[str]:
 
 def _kill(process: subprocess.Popen) -> None:
     """End the process group, whether or not its leader has ended."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
     process.wait()
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from verl_resrl.tasks.code_reward import Tests
 
 BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
-STDIN = "Write a Python program that reads from standard input and writes to standard output. Put it in one ```python block."
+STDIN = "Write a Python program from standard input to standard output. Put it in one ```python block."
 FUNCTION = "Complete this code in Python, with all imports and helpers that it needs, in one ```python block."
 
 
@@ -119,7 +119,8 @@ def codeforces(row: Mapping[str, Any]) -> Task | None:
         return None
     cases = field(row, "official_tests", (list, tuple))
     parts = [field(row, "title"), field(row, "description")]
-    parts += [f"{title}:\n{row[key]}" for title, key in (("Input", "input_format"), ("Output", "output_format")) if row.get(key)]
+    formats = (("Input", row.get("input_format")), ("Output", row.get("output_format")))
+    parts += [f"{title}:\n{text}" for title, text in formats if text]
     parts += [f"Example input:\n{e['input']}\nExample output:\n{e['output']}" for e in row.get("examples") or ()]
     parts += [f"Note:\n{row['note']}"] if row.get("note") else []
     rating = row.get("rating")

@@ -26,9 +26,7 @@ SCHEMA = pa.schema(
         "prompt": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
         "ability": pa.string(),
         "reward_model": pa.struct({"style": pa.string(), "ground_truth": pa.large_string()}),
-        "extra_info": pa.struct(
-            {"index": pa.int64(), "split": pa.string(), "id": pa.string(), "rating": pa.int64()}
-        ),
+        "extra_info": pa.struct({"index": pa.int64(), "split": pa.string(), "id": pa.string(), "rating": pa.int64()}),
     }
 )
 
@@ -142,7 +140,8 @@ def _verify(source: Source, count: int, checksum: str) -> None:
 def _is_done(target: Path, note: Path, wanted: dict[str, Any]) -> bool:
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
-        return all(known.get(key) == value for key, value in wanted.items()) and known["file_sha256"] == _file_sha256(target)
+        same = all(known.get(key) == value for key, value in wanted.items())
+        return same and known["file_sha256"] == _file_sha256(target)
     except (OSError, ValueError, KeyError):
         return False
 
@@ -201,9 +200,7 @@ def _hub_rows(source: Source, commit: str) -> Iterator[Mapping[str, Any]]:
 
     parts: list[dict[str, Any]] = [{"path": source.hub, "name": name, "revision": commit} for name in source.configs]
     if source.files:
-        parts = [
-            {"path": "json", "data_files": f"hf://datasets/{source.hub}@{commit}/{file}"} for file in source.files
-        ]
+        parts = [{"path": "json", "data_files": f"hf://datasets/{source.hub}@{commit}/{file}"} for file in source.files]
     for part in parts:
         try:
             rows = datasets.load_dataset(**part, split="train" if source.files else source.split)

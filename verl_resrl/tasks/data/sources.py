@@ -135,6 +135,7 @@ SOURCES: dict[str, Source] = {
             split="test",
             ability="code",
             convert=convert.codeforces,
+            license="cc-by-4.0",
             note="one right output, complete tests, with ratings; the paper's selection is not known to us",
         ),
         Source(
