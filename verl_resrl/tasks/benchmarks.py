@@ -115,10 +115,10 @@ def codeforces_rating(problem_ratings: Sequence[float], solved: Sequence[float])
     """Maximum-likelihood rating of a solver, from the problems that it solved.
 
     Codeforces uses Elo's model, with the problem as the opponent: a solver rated r solves a problem rated d with
-    probability ``1 / (1 + 10 ** ((d - r) / 400))`` (M. Mirzayanov, "Open Codeforces Rating System",
-    codeforces.com/blog/entry/20762; of problems, codeforces.com/blog/entry/62865). The likelihood of independent attempts is largest where
-    the expected number of solutions is the observed one, which one r fulfils. Contests are not replayed: penalties,
-    wrong attempts and the ranks of people play no part, so it is not CodeElo's number (arXiv 2501.01257).
+    probability ``1 / (1 + 10 ** ((d - r) / 400))`` (M. Mirzayanov, codeforces.com/blog/entry/62865). The likelihood of
+    independent attempts is largest where the expected number of solutions is the observed one, which one r fulfils.
+    Contests are not replayed: penalties, wrong attempts and the ranks of people play no part, so it is not the number
+    that CodeElo computes (arXiv 2501.01257).
 
     Args:
         problem_ratings: (n,) of the problems.

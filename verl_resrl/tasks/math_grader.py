@@ -16,6 +16,7 @@ from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse, veri
 
 TAIL_CHARS = 20_000  # the answer is at the end; what comes before is not looked at
 PRED_CHARS = 200
+UNBOXED_CHARS = 1_000  # in which "Answer: ..." counts
 MAX_ANSWER_CHARS, MAX_NESTING = 1_000, 50  # beyond them an answer is wrong, without a look
 # an answer counts where the response says that it is the answer, not any number that happens to come last
 _MARKED = (
@@ -67,11 +68,11 @@ def grade(response: str, ground_truth: str) -> Grade:
         response: the model's text, or its end; nothing in it can raise.
         ground_truth: LaTeX or plain text of the right answer.
     """
-    tail = response[-TAIL_CHARS:]
-    boxed = last_boxed(tail)
-    if boxed is not None and (not boxed.strip() or _is_absurd(boxed)):
-        return Grade(False, _printable(boxed.strip()))
-    parsed = _parsed(boxed) if boxed is not None else _parse(tail, _MARKED)
+    boxed = last_boxed(response[-TAIL_CHARS:])
+    answer = response[-UNBOXED_CHARS:] if boxed is None else boxed
+    if not answer.strip() or _is_absurd(answer):
+        return Grade(False, "" if boxed is None else _printable(boxed.strip()))
+    parsed = _parse(answer, _MARKED) if boxed is None else _parsed(answer)
     pred = boxed if boxed is not None else next((item for item in parsed if isinstance(item, str)), "")
     if not pred.strip():
         return Grade(False, "")
@@ -121,7 +122,7 @@ def _is_absurd(text: str) -> bool:
     depth = deepest = 0
     for character in text:
         depth += (character in "{([") - (character in "])}")
-        deepest = max(deepest, depth)
+        deepest = max(deepest, abs(depth))
     return len(text) > MAX_ANSWER_CHARS or deepest > MAX_NESTING
 
 

@@ -115,7 +115,8 @@ def check(isolation: str) -> None:
     errors: list[str] = []
     outcome = _run("import decimal\nprint(6 * 7)", "", "program", Limits(), isolation, errors)
     if outcome != Outcome("ok", "42\n"):
-        why = " ".join(" ".join(errors).split())[-300:] or f"the test program ended with {outcome}"
+        lines = errors[0].strip().splitlines() or [f"the test program ended with {outcome}"]
+        why = f"{lines[-1]} (every user must be able to read {sys.base_prefix})" if isolation == "limits" else lines[-1]
         raise SandboxError(
             f"sandbox: isolation {isolation!r} does not work here: {why}. Allow user namespaces, name a "
             "sandbox-fusion server, or accept less with isolation=limits"
