@@ -5,7 +5,7 @@
 # whole configuration in seconds and then starts verl's own entry point with it.
 set -euo pipefail
 
-REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+MODEL=${MODEL%/}
 : "${PYTHON:=python}"          # interpreter of the environment that has verl_resrl
 : "${DATA:=data}"              # folder of the files of scripts/prepare_data.py
 : "${NNODES:=1}"               # machines
@@ -14,8 +14,7 @@ REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 : "${GPU_MEMORY:=0.65}"        # share of a GPU's memory that the rollout engine may take
 : "${TOKENS_PER_GPU:=16384}"   # tokens of a micro-batch; less saves memory
 : "${SEED:=0}"                 # of data order and sampling
-: "${STEPS:=}"                 # stop after so many steps; not set: after EPOCHS
-: "${EPOCHS:=1}"
+: "${STEPS:=500}"              # training steps; more continue an earlier run
 : "${SAVE_EVERY:=50}"          # steps between checkpoints
 : "${EVAL_EVERY:=25}"          # steps between validations
 : "${LOGGER:=console,file,tensorboard}"
@@ -43,7 +42,7 @@ DRY_RUN=1 checks and shows the whole configuration without a GPU. Knobs and thei
   VAL_FILES=$VAL_FILES
   NNODES=$NNODES GPUS_PER_NODE=$GPUS_PER_NODE TP=$TP GPU_MEMORY=$GPU_MEMORY TOKENS_PER_GPU=$TOKENS_PER_GPU
   PROMPTS=$PROMPTS ROLLOUTS=$ROLLOUTS MINI_BATCH=$MINI_BATCH LR=$LR MAX_PROMPT=$MAX_PROMPT MAX_RESPONSE=$MAX_RESPONSE
-  STEPS=$STEPS EPOCHS=$EPOCHS SAVE_EVERY=$SAVE_EVERY EVAL_EVERY=$EVAL_EVERY SEED=$SEED
+  STEPS=$STEPS SAVE_EVERY=$SAVE_EVERY EVAL_EVERY=$EVAL_EVERY SEED=$SEED
   LOGGER=$LOGGER PYTHON=$PYTHON VERL_ARGS=$VERL_ARGS
 What they mean: examples/launch.sh and the domain's common.sh. Several machines: examples/cluster/.
 HELP
@@ -94,8 +93,8 @@ launch() { # OVERRIDES...
         "data.seed=$SEED"
         "trainer.nnodes=$NNODES"
         "trainer.n_gpus_per_node=$GPUS_PER_NODE"
-        "trainer.total_epochs=$EPOCHS"
-        "trainer.total_training_steps=${STEPS:-null}"
+        "trainer.total_epochs=1000000"
+        "trainer.total_training_steps=$STEPS"
         "trainer.save_freq=$SAVE_EVERY"
         "trainer.test_freq=$EVAL_EVERY"
         "trainer.logger=[$LOGGER]"
@@ -105,7 +104,7 @@ launch() { # OVERRIDES...
         "hydra.run.dir=$(quoted "$(absolute "$OUT")/hydra")"
         "$@"
     )
-    local line more=()
+    local line more
     more=$(xargs -n1 printf '%s\n' <<<"$VERL_ARGS") || fail "VERL_ARGS=$VERL_ARGS has unbalanced quotes"
     while IFS= read -r line; do
         [[ -z $line ]] || overrides+=("$line")

@@ -59,7 +59,6 @@ SHOWN = (
     "trainer.nnodes",
     "trainer.n_gpus_per_node",
     "actor_rollout_ref.rollout.tensor_model_parallel_size",
-    "trainer.total_epochs",
     "trainer.total_training_steps",
     "trainer.default_local_dir",
 )

@@ -73,9 +73,8 @@ def math_task(row: Mapping[str, Any], question: str, answer: str, key: str | Non
         answer: field of the answer.
         key: field of the id, or None.
     """
-    right = str(field(row, answer, (str, int, float)))
-    name = str(field(row, key, (str, int))) if key else ""
-    return Task(f"{field(row, question).strip()}\n\n{BOXED}", right.strip(), name)
+    problem, right = field(row, question).strip(), str(field(row, answer, (str, int, float))).strip()
+    return Task(f"{problem}\n\n{BOXED}", right, str(field(row, key, (str, int))) if key else "")
 
 
 def dapo(row: Mapping[str, Any]) -> Task:
