@@ -51,7 +51,7 @@ def main() -> int:
     for name in options.names:
         try:
             print(prepare(SOURCES[name], options.out, options.local, options.limit, options.revision, options.force))
-        except DataError as error:
+        except (DataError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     return 0

@@ -71,9 +71,13 @@ def prepare(
         revision, rows = None, _local_rows(source, _local_files(source, local))
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(target.name + ".tmp")
-    count, checksum = _write(islice(_converted(source, rows), limit), unfinished)
-    if limit is None:
-        _verify(source, count, checksum)
+    try:
+        count, checksum = _write(islice(_converted(source, rows), limit), unfinished)
+        if limit is None:
+            _verify(source, count, checksum)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
     known = wanted | {"revision": revision, "rows": count, "sha256": checksum, "file_sha256": _file_sha256(unfinished)}
     os.replace(unfinished, target)
     _write_text(note, json.dumps(known, indent=1) + "\n")
@@ -120,7 +124,6 @@ def _write(rows: Iterator[dict[str, Any]], path: Path) -> tuple[int, str]:
                 checksum.update(digest(row))
             count += len(batch)
     if count == 0:
-        path.unlink()
         raise DataError("no problem is left: the source has no rows, or none that can be used")
     return count, checksum.hexdigest()
 
@@ -210,6 +213,7 @@ def _hub_rows(source: Source, commit: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _one_line(error: BaseException) -> str:
+    error = error.__cause__ or error  # the library's own error often says only that there was one
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
