@@ -311,3 +311,25 @@ def test_command_line(tmp_path: Path) -> None:
     assert away.returncode == 1
     assert "--from FILE_OR_FOLDER" in away.stderr.splitlines()[-1]
     assert not list(tmp_path.iterdir())
+
+
+def test_verls_dataset_reads_several_files_together(tmp_path: Path) -> None:
+    from hydra import compose, initialize_config_module
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    from verl.utils.dataset.rl_dataset import RLHFDataset
+
+    names = ("aime24", "codeforces", "dapo-math-17k")
+    counts = [len(made(name, tmp_path)) for name in names]
+    words = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?", pad_token="?", eos_token="?")
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        config = compose("ppo_trainer", overrides=["data.filter_overlong_prompts=True"]).data
+    files = [str(tmp_path / "data" / f"{name}.parquet") for name in names]
+    dataset = RLHFDataset(files, tokenizer, config)
+    assert len(dataset) == sum(counts)
+    rows = [dataset[index] for index in range(len(dataset))]
+    assert [row["data_source"] for row in rows] == [n for n, c in zip(names, counts, strict=True) for _ in range(c)]
+    assert {row["extra_info"]["split"] for row in rows} == {"train", "test"}

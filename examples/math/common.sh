@@ -23,6 +23,7 @@ VAL_ROLLOUTS=2             # responses to each validation prompt; the paper's Av
 : "${OUT:=outputs/math/${METHOD}_${MODEL##*/}}"
 TRAIN_SETS=(dapo-math-17k)
 VAL_SETS=(aime24 aime25 amc23 math500 minerva olympiadbench)
+# filter_groups is for +method=dapo: right answers of different lengths have different rewards, but the same acc
 [[ " $* " != *" --help "* ]] || { usage; exit 0; }
 
 launch \
@@ -39,6 +40,7 @@ launch \
     actor_rollout_ref.actor.ppo_mini_batch_size="$MINI_BATCH" \
     actor_rollout_ref.actor.use_kl_loss=False \
     algorithm.use_kl_in_reward=False \
+    algorithm.filter_groups.metric=acc \
     actor_rollout_ref.rollout.n="$ROLLOUTS" \
     actor_rollout_ref.rollout.val_kwargs.do_sample=True \
     actor_rollout_ref.rollout.val_kwargs.temperature="$VAL_TEMPERATURE" \
