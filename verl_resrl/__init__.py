@@ -8,6 +8,7 @@ for machines without an accelerator, ``verl_resrl.cpu``. ``verl_resrl.evaluation
 commands ``resrl eval`` and ``resrl doctor``.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,15 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ResRLConfig", "TokenWeights", "token_weights"]
 
+_MODULES = {"ResRLConfig": "config", "TokenWeights": "weights", "token_weights": "weights"}
+
 
 def __getattr__(name: str) -> Any:
-    """Import the public names when they are asked for: the command line must not wait for torch."""
-    if name == "ResRLConfig":
-        from verl_resrl.config import ResRLConfig
-
-        return ResRLConfig
-    if name in __all__:
-        from verl_resrl import weights
-
-        return getattr(weights, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import on first use: the command line and processes that judge answers must not wait for torch."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -82,8 +82,8 @@ class ResRLMegatronMixin(ResRLEngineMixin, _MegatronEngine):
             if layer.layer_number == wanted:
                 return layer
         raise ValueError(
-            f"ResRL: layer {wanted} of {self.tf_config.num_layers} is not in the last chunk of the last pipeline stage, "
-            f"which has {[layer.layer_number for layer in layers]}; choose resrl.layer or the pipeline's layout otherwise"
+            f"ResRL: layer {wanted} of {self.tf_config.num_layers} is not in the last chunk of the last pipeline "
+            f"stage, which has {[layer.layer_number for layer in layers]}; choose another resrl.layer or layout"
         )
 
     def _lm_head_logits_processor(self, logits: Tensor, *args: Any, **kwargs: Any) -> dict[str, Tensor]:

@@ -1,3 +1,3 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Small verifiable tasks for demonstrations and tests."""
+"""Verifiable tasks: Countdown for demonstrations and tests; rewards, data and protocols of the benchmarks."""
