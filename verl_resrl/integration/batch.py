@@ -59,7 +59,7 @@ def read_batch(data: TensorDict, config: ResRLConfig, exchange: Exchange) -> Bat
         ValueError: a reward is not finite.
     """
     uids = [str(uid) for uid in data["uid"]]
-    uid_hashes = torch.tensor([_hash_of_text(uid) for uid in uids])
+    uid_hashes = torch.tensor([hash_of_text(uid) for uid in uids])
     all_groups = torch.unique(exchange.gather(torch.unique(uid_hashes)))
     group_ids = torch.searchsorted(all_groups, uid_hashes)
     scores = torch.stack([row.sum() for row in data["rm_scores"].unbind()]).float().cpu()
@@ -83,7 +83,12 @@ def read_batch(data: TensorDict, config: ResRLConfig, exchange: Exchange) -> Bat
     )
 
 
-def _hash_of_text(text: str) -> int:
+def hash_of_text(text: str) -> int:
+    """Turn a text into 64 bits that are the same in every process; Python's own ``hash`` is not.
+
+    Args:
+        text: such as a uid.
+    """
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 

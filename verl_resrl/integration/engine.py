@@ -25,18 +25,22 @@ from verl_resrl.config import ResRLConfig
 from verl_resrl.cpu.engine import CPUEngineMixin
 from verl_resrl.exchange import Exchange
 from verl_resrl.integration.batch import Batch, per_response_token, read_batch
-from verl_resrl.integration.metrics import group_metrics, weight_metrics
+from verl_resrl.integration.faults import GuardedEngineMixin
+from verl_resrl.integration.metrics import fallback_metrics, group_metrics, weight_metrics
 from verl_resrl.integration.policy_loss import POSITIVE_TOKENS, SHIFT_SUM
 from verl_resrl.integration.tap import HiddenStateTap, ResponseStates, find_last_decoder_layer
 from verl_resrl.sampling import hash64
-from verl_resrl.weights import token_weights
+from verl_resrl.weights import NonFiniteError, token_weights
 
 MODEL_TYPE = "resrl"
 _ROW = "resrl_row"  # number of a sequence in its batch, to recognise it in a micro-batch
 if TYPE_CHECKING:
-    _FSDPEngine = FSDPEngineWithLMHead
+
+    class _FSDPEngine(GuardedEngineMixin, FSDPEngineWithLMHead):  # type: ignore[misc]
+        """What the mixin is mixed into."""
+
 else:
-    _FSDPEngine = object  # mixed into one
+    _FSDPEngine = GuardedEngineMixin
 
 
 @dataclass
@@ -115,7 +119,10 @@ class ResRLEngineMixin(_FSDPEngine):
             self._tap.stop()
             self._states = None
             data.pop(_ROW)
-        output["model_output"].update(self._compute_weights(batch, states, exchange))
+        try:
+            output["model_output"].update(self._compute_weights(batch, states, exchange))
+        except NonFiniteError as error:
+            raise self.non_finite_hidden_states(error, data) from None
         return output
 
     def prepare_model_outputs(
@@ -179,14 +186,16 @@ class ResRLEngineMixin(_FSDPEngine):
                 "ResRL: the batch has no resrl_weights, because its old_log_prob pass did not run in this engine or "
                 "had no rewards (rm_scores); keep algorithm.rollout_correction.bypass_mode=False"
             )
-        data = data.copy()  # shallow: verl may use the mini-batch again
-        weighted = [a * w for a, w in zip(data["advantages"].unbind(), data["resrl_weights"].unbind(), strict=True)]
+        weighted = data.copy()  # shallow: verl may use the mini-batch again
+        rows = [a * w for a, w in zip(data["advantages"].unbind(), data["resrl_weights"].unbind(), strict=True)]
         scale = _negative_scale(data["advantages"].values(), data["resrl_weights"].values())
-        data["advantages"] = torch.nested.as_nested_tensor(weighted, layout=torch.jagged)
-        outputs = super().train_batch(data, loss_function)
+        weighted["advantages"] = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+        outputs, failure = self.guarded_train_batch(weighted, data.copy(), loss_function, self._resrl.on_failure)
         metrics = outputs["metrics"]
         self._report_shift(metrics)
-        metrics.update({name: [value] for name, value in self._metrics.items()})
+        exchange = Exchange(self.get_data_parallel_group(), get_device_name())
+        own = self._metrics | fallback_metrics(self._metrics, failure, data["resrl_weights"], data["uid"], exchange)
+        metrics.update({name: [value] for name, value in own.items()})
         metrics["resrl/negative_advantage_scale"] = [scale]
         return outputs
 
