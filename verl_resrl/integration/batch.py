@@ -62,8 +62,7 @@ def read_batch(data: TensorDict, config: ResRLConfig, exchange: Exchange) -> Bat
     uid_hashes = torch.tensor([hash_of_text(uid) for uid in uids])
     all_groups = torch.unique(exchange.gather(torch.unique(uid_hashes)))
     group_ids = torch.searchsorted(all_groups, uid_hashes)
-    scores = torch.stack([row.sum() for row in data["rm_scores"].unbind()]).float().cpu()
-    positive = is_positive(scores, config.positive_threshold)
+    positive = is_positive(outcome_scores(data), config.positive_threshold)
     prompt_lengths = data["prompts"].offsets().diff().cpu()
     response_lengths = data["response_mask"].offsets().diff().cpu()
 
@@ -81,6 +80,11 @@ def read_batch(data: TensorDict, config: ResRLConfig, exchange: Exchange) -> Bat
         response_lengths=response_lengths,
         sequence_keys=_sequence_keys(data),
     )
+
+
+def outcome_scores(data: TensorDict) -> Tensor:
+    """Outcome score of each sequence of a batch, (num_sequences,) float32 on the CPU."""
+    return torch.stack([row.sum() for row in data["rm_scores"].unbind()]).float().cpu()
 
 
 def hash_of_text(text: str) -> int:

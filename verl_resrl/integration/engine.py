@@ -24,6 +24,7 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 from verl_resrl.config import ResRLConfig
 from verl_resrl.cpu.engine import CPUEngineMixin
 from verl_resrl.exchange import Exchange
+from verl_resrl.integration.advantages import OWN_ESTIMATOR, check_sessions, weighted_advantages
 from verl_resrl.integration.batch import Batch, per_response_token, read_batch
 from verl_resrl.integration.faults import GuardedEngineMixin
 from verl_resrl.integration.metrics import fallback_metrics, group_metrics, weight_metrics
@@ -50,6 +51,7 @@ class ResRLFSDPEngineConfig(FSDPEngineConfig):
     Attributes:
         resrl: settings of ResRL; a mapping with the fields of ``ResRLConfig`` is converted.
         bypass_mode: whether verl skips the old_log_prob pass (``algorithm.rollout_correction.bypass_mode``).
+        adv_estimator: ``algorithm.adv_estimator``.
 
     Raises:
         ValueError: a setting is out of range, or the old_log_prob pass, which ResRL needs, is skipped.
@@ -57,6 +59,7 @@ class ResRLFSDPEngineConfig(FSDPEngineConfig):
 
     resrl: Any = field(default_factory=ResRLConfig)
     bypass_mode: bool = False
+    adv_estimator: str = OWN_ESTIMATOR
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -101,6 +104,7 @@ class ResRLEngineMixin(_FSDPEngine):
         if self._resrl is None or "resrl_weights" in data or "rm_scores" not in data:
             return super().infer_batch(data, loss_function)
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
+        check_sessions(data, self.engine_config.adv_estimator, exchange)
         batch = read_batch(data, self._resrl, exchange)
         if not batch.active.any():
             output = super().infer_batch(data, loss_function)
@@ -186,11 +190,11 @@ class ResRLEngineMixin(_FSDPEngine):
                 "ResRL: the batch has no resrl_weights, because its old_log_prob pass did not run in this engine or "
                 "had no rewards (rm_scores); keep algorithm.rollout_correction.bypass_mode=False"
             )
-        weighted = data.copy()  # shallow: verl may use the mini-batch again
-        rows = [a * w for a, w in zip(data["advantages"].unbind(), data["resrl_weights"].unbind(), strict=True)]
+        weighted, plain = data.copy(), data.copy()  # shallow: verl may use the mini-batch again
+        for copy, weights in ((weighted, data["resrl_weights"]), (plain, None)):
+            copy["advantages"] = weighted_advantages(data, weights, self._resrl, self.engine_config.adv_estimator)
         scale = _negative_scale(data["advantages"].values(), data["resrl_weights"].values())
-        weighted["advantages"] = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
-        outputs, failure = self.guarded_train_batch(weighted, data.copy(), loss_function, self._resrl.on_failure)
+        outputs, failure = self.guarded_train_batch(weighted, plain, loss_function, self._resrl.on_failure)
         metrics = outputs["metrics"]
         self._report_shift(metrics)
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())

@@ -34,6 +34,7 @@ class Name:
 ENGINE, FAULTS, CPU_ENGINE = "integration.engine", "integration.faults", "cpu.engine"
 ROLLOUT, BACKEND, SAMPLER, TRANSFER = "cpu.rollout", "cpu.backend", "cpu.sampler", "cpu.checkpoint_engine"
 ESTIMATORS, LOSS, REWARD = "integration.estimators", "integration.policy_loss", "integration.reward_manager"
+ADVANTAGES = "integration.advantages"
 BATCH, PLATFORM, CALLBACK = "integration.batch", "cpu.platform", "cpu.hydra_callback"
 QUICKSTART = "examples/quickstart"
 _FSDP = "verl.workers.engine.fsdp.transformer_impl:FSDPEngineWithLMHead"
@@ -104,7 +105,7 @@ NAMES = (
         ("prompts", "responses", "response_mask", "rm_scores"),
         (BATCH, SAMPLER),
     ),
-    Name(f"{_V1}.agent_loop_tq", ("uid", "input_ids", "global_steps"), (BATCH, FAULTS)),
+    Name(f"{_V1}.agent_loop_tq", ("uid", "session_id", "input_ids", "global_steps"), (BATCH, FAULTS, ADVANTAGES)),
     Name(f"{_V1}.trainer_base", ("old_log_probs", "advantages"), (ENGINE, FAULTS)),
     Name("verl.trainer.ppo.padding_utils", ("uid",), (BATCH,)),
     # a CPU in place of an accelerator
@@ -164,6 +165,7 @@ OUR_KEYS = (
     "algorithm.resrl",
     "actor_rollout_ref.actor.fsdp_config.resrl",
     "actor_rollout_ref.actor.fsdp_config.bypass_mode",
+    "actor_rollout_ref.actor.fsdp_config.adv_estimator",
     "reward.reward_kwargs.length_scale",
     "trainer.v1.sampler.sampler_kwargs",  # verl's, but empty there
     "hydra",
