@@ -94,7 +94,10 @@ def soak(knobs: dict[str, str], console: "Console") -> bool:
         run.mkdir()
         files = [data / "train.parquet"], [data / "test.parquet"]
         command = [*verl_command("resrl", settings, str(model), *files, run, gpu=False)]
-        command += [f"trainer.n_gpus_per_node={ranks}"]
+        # glibc's own first threshold, kept: large blocks go back to the system when they are freed, so that memory
+        # shows what is in use. glibc would raise it, and then heaps move between two sizes.
+        allocator = "+ray_kwargs.ray_init.runtime_env.env_vars.MALLOC_MMAP_THRESHOLD_='131072'"
+        command += [f"trainer.n_gpus_per_node={ranks}", allocator]
         console.print(f"verl's log: {run / 'verl.log'}", highlight=False, soft_wrap=True)
         problem = ""
         with phases.phase(f"{settings.steps} steps on {ranks} ranks") as phase:
