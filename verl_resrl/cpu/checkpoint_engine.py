@@ -31,8 +31,8 @@ class GlooCheckpointEngine(CheckpointEngine):
 
     def __init__(self, bucket_size: int = 0, is_master: bool = False) -> None:
         self._is_master = is_master
-        self._store: TCPStore | None = None
-        self._group: ProcessGroupGloo | None = None
+        self._store: Any = None  # TCPStore
+        self._group: Any = None  # ProcessGroupGloo, whose methods have no type hints
 
     def prepare(self) -> dict[str, Any]:
         """Open the store that the others will connect to."""
@@ -54,8 +54,9 @@ class GlooCheckpointEngine(CheckpointEngine):
         actors = [0] + [OUTSIDE] * (actor_wg_world_size - 1)
         return arguments(actors), arguments(list(range(1, size)))
 
-    def init_process_group(self, rank: int, world_size: int, port: int) -> None:
-        """Join the group of this transfer."""
+    def init_process_group(self, **arguments: Any) -> None:
+        """Join the group of this transfer; see ``build_topology`` for the arguments."""
+        rank, world_size, port = (arguments[name] for name in ("rank", "world_size", "port"))
         if rank == OUTSIDE:
             return
         if self._store is None:
@@ -79,10 +80,10 @@ class GlooCheckpointEngine(CheckpointEngine):
         if self._group is not None:
             self._tell(count, None)
 
-    async def receive_weights(self, global_steps: int | None = None) -> AsyncGenerator[tuple[str, Tensor], None]:
+    async def receive_weights(  # type: ignore[override] # verl's hint is that of a coroutine
+        self, global_steps: int | None = None
+    ) -> AsyncGenerator[tuple[str, Tensor], None]:
         """Yield the weights as they arrive."""
-        assert self._group is not None
-        assert self._store is not None
         count = 0
         while (what := pickle.loads(self._store.get(str(count)))) is not None:
             name, shape, dtype = what
@@ -92,5 +93,4 @@ class GlooCheckpointEngine(CheckpointEngine):
             yield name, tensor
 
     def _tell(self, number: int, what: Any) -> None:
-        assert self._store is not None
         self._store.set(str(number), pickle.dumps(what))

@@ -80,6 +80,7 @@ class ResRLEngineMixin(_FSDPEngine):
         super().__init__(model_config, engine_config, *args, **kwargs)
         # the engine of a reference policy has verl's own settings: it stays as it is
         self._resrl: ResRLConfig | None = getattr(engine_config, "resrl", None)
+        self._adv_estimator: str = getattr(engine_config, "adv_estimator", OWN_ESTIMATOR)
         self._states: ResponseStates | None = None
         self._metrics: dict[str, float] = {}
 
@@ -104,7 +105,7 @@ class ResRLEngineMixin(_FSDPEngine):
         if self._resrl is None or "resrl_weights" in data or "rm_scores" not in data:
             return super().infer_batch(data, loss_function)
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
-        check_sessions(data, self.engine_config.adv_estimator, exchange)
+        check_sessions(data, self._adv_estimator, exchange)
         batch = read_batch(data, self._resrl, exchange)
         if not batch.active.any():
             output = super().infer_batch(data, loss_function)
@@ -192,7 +193,7 @@ class ResRLEngineMixin(_FSDPEngine):
             )
         weighted, plain = data.copy(), data.copy()  # shallow: verl may use the mini-batch again
         for copy, weights in ((weighted, data["resrl_weights"]), (plain, None)):
-            copy["advantages"] = weighted_advantages(data, weights, self._resrl, self.engine_config.adv_estimator)
+            copy["advantages"] = weighted_advantages(data, weights, self._resrl, self._adv_estimator)
         scale = _negative_scale(data["advantages"].values(), data["resrl_weights"].values())
         outputs, failure = self.guarded_train_batch(weighted, plain, loss_function, self._resrl.on_failure)
         metrics = outputs["metrics"]

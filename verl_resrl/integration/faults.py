@@ -60,6 +60,7 @@ class LossWatch:
 class GuardedEngineMixin(_Engine):
     """An engine of verl that says when and where something went wrong."""
 
+    model_config: Any
     _watch: LossWatch | None = None
     _failure: str | None = None  # what was not finite in the last update: loss, gradient or nothing
     _failed: list[str]
