@@ -17,7 +17,7 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from tests.engines import save_model
 from verl_resrl.cpu.checkpoint_engine import GlooCheckpointEngine
 from verl_resrl.cpu.generate import Request, generate
-from verl_resrl.cpu.rollout import HFServer
+from verl_resrl.cpu.rollout import QUIET_SECONDS, HFServer
 from verl_resrl.cpu.sampler import OrderedReplayBuffer, OrderedReplayBufferAsync, replay_buffer
 
 LONG = 300  # tokens, which take seconds: no end of sequence among them
@@ -81,8 +81,8 @@ def test_abort_answers_with_what_there_is_and_holds_new_requests_back(config: An
 
         await server.update_weights(server._model.state_dict(), global_steps=5)
         later = ask(server, 3)
-        await asyncio.sleep(0)
-        assert not later.done()
+        done, _ = await asyncio.wait({later}, timeout=6 * QUIET_SECONDS)  # an open server would answer by then
+        assert not done
         await server.resume_generation()
         answer = await later
         assert (answer.stop_reason, len(answer.token_ids)) == ("completed", 3)
