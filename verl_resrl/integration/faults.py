@@ -75,7 +75,8 @@ class GuardedEngineMixin(_Engine):
             data: batch of the error.
         """
         rows = error.sequences.tolist()
-        message = self._message(str(error), self._describe(data, rows) if rows else "", data)
+        prompts = self._describe(data, rows) if rows else ""
+        message = _one_line(str(error), prompts, data, self.get_data_parallel_group())
         return NonFiniteError(error.sequences, message)
 
     def guarded_train_batch(
@@ -101,7 +102,8 @@ class GuardedEngineMixin(_Engine):
             return outputs, None
         # a gradient belongs to all sequences of the mini-batch
         prompts = self._failed if failure == "loss" else [self._describe(weighted, range(len(weighted)))]
-        message = self._message(f"ResRL: the {failure} of an update is NaN or infinite", ", ".join(prompts), weighted)
+        what = f"ResRL: the {failure} of an update is NaN or infinite"
+        message = _one_line(what, ", ".join(prompts), weighted, dist.group.WORLD)
         if on_failure == "stop":
             raise NonFiniteUpdateError(message)
         if dist.get_rank() == 0:
@@ -119,7 +121,7 @@ class GuardedEngineMixin(_Engine):
         """Make the update as verl does, or leave it out if the loss of any rank is not finite."""
         if self._watch is None:
             return super().optimizer_step()
-        exchange = Exchange(self.get_data_parallel_group(), get_device_name())
+        exchange = Exchange(dist.group.WORLD, get_device_name())  # a pipeline has the loss in its last stage alone
         if exchange.sum(torch.tensor([len(self._watch.failed)])).item():
             self._failure = "loss"
             self.optimizer_zero_grad()
@@ -127,15 +129,6 @@ class GuardedEngineMixin(_Engine):
         norm = super().optimizer_step()  # leaves the update out itself if the norm is not finite
         self._failure = None if torch.isfinite(torch.as_tensor(norm)).all() else "gradient"
         return norm
-
-    def _message(self, what: str, prompts: str, data: TensorDict) -> str:
-        """Make one line with step, ranks and prompts, the same on all ranks, which must call this together."""
-        own = f"rank {dist.get_rank()}: {prompts}" if prompts else ""
-        group = self.get_data_parallel_group()
-        everyone = [own] * (1 if group is None else dist.get_world_size(group))
-        if len(everyone) > 1:
-            dist.all_gather_object(everyone, own, group=group)
-        return f"{what}; step {step_of(data)}, {'; '.join(filter(None, everyone))}"
 
     def _describe(self, data: TensorDict, rows: Sequence[int]) -> str:
         return describe_prompts(data, rows, getattr(self.model_config, "tokenizer", None))
@@ -166,6 +159,15 @@ class GuardedEngineMixin(_Engine):
                 f"ResRL: step {global_step}, rank {dist.get_rank()}: the checkpoint {local_path} could not be written "
                 f"({reason}); the one before stays valid: make room and start the same command again"
             ) from error
+
+
+def _one_line(what: str, prompts: str, data: TensorDict, group: dist.ProcessGroup | None) -> str:
+    """Make a message with step, ranks and prompts, the same on all ranks of the group, which must call this together."""
+    own = f"rank {dist.get_rank()}: {prompts}" if prompts else ""
+    everyone = [own] * (1 if group is None else dist.get_world_size(group))
+    if len(everyone) > 1:
+        dist.all_gather_object(everyone, own, group=group)
+    return f"{what}; step {step_of(data)}, {'; '.join(filter(None, everyone))}"
 
 
 def step_of(data: TensorDict) -> str:
