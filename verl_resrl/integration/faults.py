@@ -162,7 +162,7 @@ class GuardedEngineMixin(_Engine):
 
 
 def _one_line(what: str, prompts: str, data: TensorDict, group: dist.ProcessGroup | None) -> str:
-    """Make a message with step, ranks and prompts, the same on all ranks of the group, which must call this together."""
+    """Make a message with step, ranks and prompts, the same on all ranks of the group, which call this together."""
     own = f"rank {dist.get_rank()}: {prompts}" if prompts else ""
     everyone = [own] * (1 if group is None else dist.get_world_size(group))
     if len(everyone) > 1:
