@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from verl.utils import tensordict_utils as tu
 
-from tests.engines import VOCABULARY, make_batch, make_engine, save_model
+from tests.engines import VOCABULARY, make_batch, make_engine, save_model, start_process_group
 from tests.test_engine import SEQUENCES, infer, train, with_advantages
+from tests.test_ranks import PLACES
 from verl_resrl.integration.faults import CheckpointError, NonFiniteUpdateError
 from verl_resrl.weights import NonFiniteError
 
@@ -109,6 +111,35 @@ def test_updates_that_are_fine_are_not_counted(model: Path) -> None:
     metrics = train(engine, ready_to_train(engine), "resrl")
     assert metrics["resrl/fallback_count"] == [0]
     assert metrics["resrl/fallback_loss_count"] == [0]
+
+
+def run_rank(rank: int, folder: str) -> None:
+    """Train on a mini-batch in which only rank 1 has a weight that is not finite; save the error."""
+    torch.set_num_threads(1)
+    start_process_group(rank, 2, init_method=f"file://{folder}/rendezvous")
+    rows = [row for row, place in enumerate(PLACES[2]) if place == rank]
+    engine = make_engine(Path(folder), STOP, fsdp_size=2)
+    data = tu.index_select_tensor_dict(batch(), rows)
+    output = infer(engine, data, micro_batch_size_per_gpu=1)
+    weights = list(output["resrl_weights"].unbind())
+    if rank == 1:
+        weights[rows.index(2)][0] = float("nan")
+    data = with_advantages(data, output["log_probs"], [SEQUENCES[row] for row in rows])
+    data["resrl_weights"] = jagged(weights)
+    before = parameters(engine)
+    with pytest.raises(NonFiniteUpdateError) as error:
+        train(engine, data, "resrl", micro_batch_size_per_gpu=1)
+    assert same(parameters(engine), before)
+    Path(f"{folder}/error{rank}").write_text(str(error.value))
+    torch.distributed.destroy_process_group()
+
+
+def test_every_rank_stops_and_names_the_one_that_failed(model: Path) -> None:
+    torch.multiprocessing.spawn(run_rank, args=(str(model),), nprocs=2)
+    first, second = ((model / f"error{rank}").read_text() for rank in range(2))
+    assert first == second
+    assert "step 7, rank 1: prompt" in first
+    assert first.endswith("(uid a)")
 
 
 def test_full_disk_leaves_the_checkpoint_before_and_says_so(model: Path, tmp_path: Path) -> None:
