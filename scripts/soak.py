@@ -24,7 +24,7 @@ KNOBS = (
     Knob("RANKS", "2", "data-parallel ranks, each a process"),
     Knob("WARM_UP", "50", "first steps, whose memory does not count"),
     Knob("LIMIT", "0.02", "growth of memory after the warm-up that is still no growth"),
-    Knob("INTERVAL", "5", "seconds between two looks at the memory"),
+    Knob("INTERVAL", "10", "seconds between two looks at the memory"),
     Knob("SAVE_EVERY", "50", "steps between checkpoints"),
     Knob("SEED", "0", "of the data, the warm start and the sampling"),
 )
