@@ -25,8 +25,9 @@ class ResRLConfig:
         positive_threshold: a sequence is positive when its outcome score is above this.
         max_workspace_gb: 10^9 bytes that fitting the subspaces may use at one time; less is slower, and the weights
             are the same.
-        on_failure: what to do about hidden states that are not finite: "stop", or "fallback", which gives the groups
-            of the tokens concerned the weight 1 and counts them.
+        on_failure: what to do about numbers that are not finite: "stop", or "fallback". Then groups with such hidden
+            states get the weight 1, an update with such a loss or gradient is tried again with weights 1, and both
+            are counted.
 
     Raises:
         ValueError: a value is out of range; the message names the field, the value and the range.
