@@ -33,7 +33,7 @@ Usage: [KNOB=value ...] bash scripts/soak.sh [--help]
 
 Train ResRL on Countdown on this machine's CPU and watch the memory of every process of the run.
 Writes soak.csv (memory of each process over time), soak.png and soak.txt (the verdict) into OUT. Ends with 0 if every
-step succeeded and no memory grew, else with 1. About 10 minutes on two cores. A stopped soak starts again, with the
+step succeeded and no memory grew, else with 1. About 20 minutes on two cores. A stopped soak starts again, with the
 data and the model that it has made.
 
 {chr(10).join(f"  {knob.name:12}{knob.meaning} [{knob.default}]" for knob in KNOBS)}"""
