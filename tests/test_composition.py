@@ -91,6 +91,7 @@ EXPECTED_DIFFERENCE: dict[str, dict[str, Any]] = {
         "actor_rollout_ref.actor.fsdp_config.resrl": "${resrl}",
         "actor_rollout_ref.actor.fsdp_config.bypass_mode": "${algorithm.rollout_correction.bypass_mode}",
         "actor_rollout_ref.actor.fsdp_config.actor_strategy": "${actor_rollout_ref.actor.strategy}",
+        "actor_rollout_ref.actor.fsdp_config.adv_estimator": "${algorithm.adv_estimator}",
     },
     "psr": {"algorithm.adv_estimator": "psr", "algorithm.resrl": "${resrl}", "resrl.positive_threshold": 0.0},
     "nsr": {"algorithm.adv_estimator": "nsr", "algorithm.resrl": "${resrl}", "resrl.positive_threshold": 0.0},

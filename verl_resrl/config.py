@@ -31,8 +31,9 @@ class ResRLConfig:
             are the same.
         hidden_offload: where hidden states wait until those of the whole batch are there: "device", "cpu" (pinned
             host memory), or "auto", which takes the device if they need less than half of its free memory.
-        on_failure: what to do about hidden states that are not finite: "stop", or "fallback", which gives the groups
-            of the tokens concerned the weight 1 and counts them.
+        on_failure: what to do about numbers that are not finite: "stop", or "fallback". Then groups with such hidden
+            states get the weight 1, an update with such a loss or gradient is tried again with weights 1, and both
+            are counted.
         weighting: "residual" is ResRL; the others are its controls, see ``verl_resrl.weighting``: "uniform" (every
             negative token gets its group's mean weight), "shuffled" (the weights permuted within the group) and
             "entropy" (the old policy's entropy in place of the residual).

@@ -31,8 +31,8 @@ class NonFiniteError(ValueError):
         sequences: (n,) int64, sequences of this rank that have such tokens; empty if only other ranks do.
     """
 
-    def __init__(self, sequences: Tensor, tokens: int) -> None:
-        super().__init__(f"ResRL: hidden states of {tokens} response tokens are NaN or infinite; check the model")
+    def __init__(self, sequences: Tensor, message: str) -> None:
+        super().__init__(message)
         self.sequences = sequences
 
 
@@ -149,7 +149,8 @@ def _non_finite_groups(
     bad = ~torch.isfinite(torch.cat(sums))
     per_group = exchange.sum(torch.bincount(group[bad], minlength=num_groups))
     if config.on_failure == "stop" and per_group.any():
-        raise NonFiniteError(torch.unique(sequence_ids[bad]), int(per_group.sum()))
+        message = f"ResRL: hidden states of {int(per_group.sum())} response tokens are NaN or infinite; check the model"
+        raise NonFiniteError(torch.unique(sequence_ids[bad]), message)
     return per_group > 0
 
 

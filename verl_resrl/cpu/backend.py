@@ -5,7 +5,7 @@
 from verl.workers.rollout import base as rollout_base
 from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry
 
-from verl_resrl.cpu import engine
+from verl_resrl.cpu import checkpoint_engine, engine  # noqa: F401 (registers itself)
 
 
 def _load_replica() -> type[RolloutReplica]:

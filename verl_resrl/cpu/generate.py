@@ -6,7 +6,7 @@ Every request brings a seed of its own, and its tokens are drawn by inverting th
 numbers of that seed: what one request receives does not depend on which others share its batch.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,14 +42,22 @@ class Completion:
     Attributes:
         token_ids: the tokens, the end-of-sequence token included if it was reached.
         log_probs: log-probability of each under the distribution it was drawn from.
+        finished: whether it reached its end or its limit; False if it was stopped before.
     """
 
     token_ids: list[int]
     log_probs: list[float]
+    finished: bool = True
 
 
 @torch.inference_mode()
-def generate(model: Any, requests: Sequence[Request], eos_ids: Collection[int], pad_id: int) -> list[Completion]:
+def generate(
+    model: Any,
+    requests: Sequence[Request],
+    eos_ids: Collection[int],
+    pad_id: int,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> list[Completion]:
     """Sample one completion per request in a single batch.
 
     Args:
@@ -57,6 +65,7 @@ def generate(model: Any, requests: Sequence[Request], eos_ids: Collection[int], 
         requests: what to sample.
         eos_ids: tokens that end a completion.
         pad_id: token for the left padding.
+        should_stop: asked after every token; True ends all completions as they are.
 
     Returns:
         One completion per request, in their order.
@@ -84,11 +93,11 @@ def generate(model: Any, requests: Sequence[Request], eos_ids: Collection[int], 
         tokens.append(torch.where(done[:, None], -1, token))
         log_probs.append(log_prob)
         done = done | torch.isin(token[:, 0], eos) | (limits <= step + 1)
-        if bool(done.all()):
+        if bool(done.all()) or should_stop():
             break
         ids, positions = token, positions[:, -1:] + 1
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], -1)
-    return _completions(torch.cat(tokens, 1), torch.cat(log_probs, 1))
+    return _completions(torch.cat(tokens, 1), torch.cat(log_probs, 1), done)
 
 
 def _left_padded(prompts: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
@@ -134,9 +143,11 @@ def _invert_cdf(probabilities: Tensor, uniform: Tensor) -> Tensor:
     return torch.minimum(token, last)
 
 
-def _completions(tokens: Tensor, log_probs: Tensor) -> list[Completion]:
+def _completions(tokens: Tensor, log_probs: Tensor, done: Tensor) -> list[Completion]:
     lengths = (tokens >= 0).sum(1).tolist()
     return [
-        Completion(token_ids[:n], values[:n])
-        for token_ids, values, n in zip(tokens.tolist(), log_probs.tolist(), lengths, strict=True)
+        Completion(token_ids[:n], values[:n], finished)
+        for token_ids, values, n, finished in zip(
+            tokens.tolist(), log_probs.tolist(), lengths, done.tolist(), strict=True
+        )
     ]

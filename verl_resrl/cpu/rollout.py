@@ -10,8 +10,10 @@ HFRollout   lives in the trainer's worker and sends it the new weights
 import asyncio
 import hashlib
 import os
+import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -21,6 +23,7 @@ from transformers import AutoModelForCausalLM
 from verl.utils.config import omega_conf_to_dataclass
 from verl.workers.rollout.base import BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, TokenOutput
+from verl.workers.rollout.utils import ensure_async_iterator
 
 from verl_resrl.cpu.engine import use_all_cores
 from verl_resrl.cpu.generate import Completion, Request, generate
@@ -33,11 +36,20 @@ def _server_name(replica_rank: int) -> str:
     return f"verl_resrl_hf_server_{replica_rank}"
 
 
+@dataclass
+class Waiting:
+    """A request and the future of its answer: the completion and the step of the weights that made it."""
+
+    request: Request
+    answer: "asyncio.Future[tuple[Completion, int | None]]"
+
+
 class HFServer:
     """Samples completions for verl's agent loops.
 
     A sample depends on (seed, step, prompt, how often the prompt was asked before in this step) and on nothing else,
-    so that a run repeats exactly although requests arrive in any order.
+    so that a run repeats exactly although requests arrive in any order. Where verl's asynchronous trainers abort
+    requests, a client sends what it has as a longer prompt, and the sample depends on when that happened, too.
     """
 
     def __init__(self, config: Any, model_config: Any, replica_rank: int) -> None:
@@ -56,8 +68,12 @@ class HFServer:
         self._pad_id = tokenizer.pad_token_id or 0
         self._global_steps: int | None = None
         self._asked: Counter[tuple[int, ...]] = Counter()
-        self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
-        self._arrived = asyncio.Event()
+        self._waiting: list[Waiting] = []
+        self._arrived, self._open, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._open.set()
+        self._idle.set()
+        self._abort = threading.Event()  # read by the thread that generates
+        self._rejecting = False
         self._loop: asyncio.Task[None] | None = None
 
     async def get_address(self) -> str:
@@ -70,16 +86,12 @@ class HFServer:
         """Sample one completion; see ``LLMServerClient.generate`` in verl."""
         if self._loop is None:
             self._loop = asyncio.create_task(self._serve())
-        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
-        self._waiting.append((self._request(prompt_ids, sampling_params), future))
+        if self._rejecting:
+            return _token_output(_NOTHING, None, sampling_params)
+        waiting = Waiting(self._request(prompt_ids, sampling_params), asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
         self._arrived.set()
-        completion = await future
-        return TokenOutput(
-            token_ids=completion.token_ids,
-            log_probs=completion.log_probs if sampling_params.get("logprobs") else None,
-            stop_reason="completed",
-            extra_fields={"global_steps": self._global_steps},
-        )
+        return _token_output(*await waiting.answer, sampling_params)
 
     def _request(self, prompt_ids: list[int], params: dict[str, Any]) -> Request:
         prompt = tuple(int(token) for token in prompt_ids)
@@ -102,23 +114,49 @@ class HFServer:
             while arrived < len(self._waiting) < limit:
                 arrived = len(self._waiting)
                 await asyncio.sleep(QUIET_SECONDS)
+            await self._open.wait()
             # in a fixed order: rounding in a batched forward depends on the row
-            self._waiting.sort(key=lambda item: (item[0].prompt_ids, item[0].seed))
+            self._waiting.sort(key=lambda item: (item.request.prompt_ids, item.request.seed))
             batch, self._waiting = self._waiting[:limit], self._waiting[limit:]
             if not self._waiting:
                 self._arrived.clear()
-            await self._answer(batch)
+            if batch:
+                self._idle.clear()
+                await self._answer(batch)
+                self._idle.set()
 
-    async def _answer(self, batch: list[tuple[Request, "asyncio.Future[Completion]"]]) -> None:
-        requests = [request for request, _ in batch]
+    async def _answer(self, batch: list[Waiting]) -> None:
+        requests, step = [item.request for item in batch], self._global_steps
         try:
-            completions = await asyncio.to_thread(generate, self._model, requests, self._eos_ids, self._pad_id)
+            completions = await asyncio.to_thread(
+                generate, self._model, requests, self._eos_ids, self._pad_id, self._abort.is_set
+            )
         except Exception as error:
-            for _, future in batch:
-                future.set_exception(error)
+            for item in batch:
+                item.answer.set_exception(error)
             return
-        for (_, future), completion in zip(batch, completions, strict=True):
-            future.set_result(completion)
+        for item, completion in zip(batch, completions, strict=True):
+            item.answer.set_result((completion, step))
+
+    async def abort_all_requests(self, reject_request: bool = False) -> None:
+        """Answer all requests with what they have got so far, and hold new ones back until ``resume_generation``.
+
+        Args:
+            reject_request: answer new ones at once, with nothing: the client then asks another server.
+        """
+        self._rejecting = reject_request
+        self._open.clear()
+        self._abort.set()
+        held, self._waiting = self._waiting, []
+        for item in held:
+            item.answer.set_result((_NOTHING, None))
+        await self._idle.wait()
+
+    async def resume_generation(self) -> None:
+        """Take requests again."""
+        self._rejecting = False
+        self._abort.clear()
+        self._open.set()
 
     async def update_weights(self, weights: dict[str, Tensor], global_steps: int | None = None) -> None:
         """Load the trainer's weights; completions from now on count as those of ``global_steps``.
@@ -134,10 +172,21 @@ class HFServer:
         self._asked.clear()
 
     async def nothing(self, *args: Any, **kwargs: Any) -> None:
-        """Weights and cache stay where they are: there is nothing to free, to wake or to abort."""
+        """Weights and cache stay where they are: there is nothing to free or to wake."""
 
-    wake_up = sleep = abort_all_requests = resume_generation = clear_kv_cache = nothing
-    release_kv_cache = resume_kv_cache = start_profile = stop_profile = nothing
+    wake_up = sleep = clear_kv_cache = release_kv_cache = resume_kv_cache = start_profile = stop_profile = nothing
+
+
+_NOTHING = Completion([], [], finished=False)
+
+
+def _token_output(completion: Completion, step: int | None, params: dict[str, Any]) -> TokenOutput:
+    return TokenOutput(
+        token_ids=completion.token_ids,
+        log_probs=completion.log_probs if params.get("logprobs") else None,
+        stop_reason="completed" if completion.finished else "aborted",
+        extra_fields={"global_steps": step},
+    )
 
 
 class HFReplica(RolloutReplica):
@@ -154,16 +203,23 @@ class HFReplica(RolloutReplica):
 
 
 class HFRollout(BaseRollout):
-    """The trainer's side: streams the engine's weights to the server of its replica."""
+    """The side of the weights: in the trainer's worker, or beside a server of its own (mode "separate_async").
 
-    def __init__(self, config: Any, model_config: Any, device_mesh: Any, **_: Any) -> None:
+    Args:
+        replica_rank: of the server; by default that of this rank of the trainer.
+    """
+
+    def __init__(
+        self, config: Any, model_config: Any, device_mesh: Any, replica_rank: int | None = None, **_: Any
+    ) -> None:
         super().__init__(config, model_config, device_mesh)
         size = (
             self.config.tensor_model_parallel_size
             * self.config.data_parallel_size
             * self.config.pipeline_model_parallel_size
         )
-        self._replica_rank, rank_in_replica = divmod(int(os.environ["RANK"]), size)
+        own_rank, rank_in_replica = divmod(int(os.environ["RANK"]), size)
+        self._replica_rank = own_rank if replica_rank is None else replica_rank
         self._sends = rank_in_replica == 0
         self._server: Any = None
 
@@ -176,7 +232,7 @@ class HFRollout(BaseRollout):
     @torch.no_grad()
     async def update_weights(
         self,
-        weights: Iterable[tuple[str, Tensor]],
+        weights: Iterable[tuple[str, Tensor]] | AsyncIterable[tuple[str, Tensor]],
         wire_format: str = "named_tensors",
         global_steps: int | None = None,
         **_: Any,
@@ -188,7 +244,7 @@ class HFRollout(BaseRollout):
         """
         if wire_format != "named_tensors":
             raise NotImplementedError(f"rollout hf takes full named tensors, not {wire_format!r}")
-        tensors = {name: tensor.detach().cpu().clone() for name, tensor in weights}
+        tensors = {name: tensor.detach().cpu().clone() async for name, tensor in ensure_async_iterator(weights)}
         if self._sends:
             self._server = self._server or ray.get_actor(_server_name(self._replica_rank))
             await self._server.update_weights.remote(tensors, global_steps=global_steps)

@@ -60,11 +60,10 @@ def read_batch(data: TensorDict, config: ResRLConfig, exchange: Exchange) -> Bat
         ValueError: a reward is not finite.
     """
     uids = [str(uid) for uid in data["uid"]]
-    uid_hashes = torch.tensor([_hash_of_text(uid) for uid in uids])
+    uid_hashes = torch.tensor([hash_of_text(uid) for uid in uids])
     all_groups = torch.unique(exchange.gather(torch.unique(uid_hashes)))
     group_ids = torch.searchsorted(all_groups, uid_hashes)
-    scores = torch.stack([row.sum() for row in data["rm_scores"].unbind()]).float().cpu()
-    positive = is_positive(scores, config.positive_threshold)
+    positive = is_positive(outcome_scores(data), config.positive_threshold)
     prompt_lengths = data["prompts"].offsets().diff().cpu()
     response_lengths = data["response_mask"].offsets().diff().cpu()
 
@@ -84,7 +83,17 @@ def read_batch(data: TensorDict, config: ResRLConfig, exchange: Exchange) -> Bat
     )
 
 
-def _hash_of_text(text: str) -> int:
+def outcome_scores(data: TensorDict) -> Tensor:
+    """Outcome score of each sequence of a batch, (num_sequences,) float32 on the CPU."""
+    return torch.stack([row.sum() for row in data["rm_scores"].unbind()]).float().cpu()
+
+
+def hash_of_text(text: str) -> int:
+    """Turn a text into 64 bits that are the same in every process; Python's own ``hash`` is not.
+
+    Args:
+        text: such as a uid.
+    """
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 
 

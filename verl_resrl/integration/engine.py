@@ -10,31 +10,28 @@ runs without ResRL never touch it, when the configuration of a ResRL run causes 
 
 import time
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_id, get_device_name
-from verl.workers.engine import BaseEngine
 
 from verl_resrl.config import ResRLConfig
 from verl_resrl.exchange import Exchange
+from verl_resrl.integration.advantages import OWN_ESTIMATOR, check_sessions, weighted_advantages
 from verl_resrl.integration.batch import Batch, per_response_token, read_batch, response_values
 from verl_resrl.integration.displacement import Displacement
-from verl_resrl.integration.metrics import group_metrics, memory_metrics, weight_metrics
+from verl_resrl.integration.faults import GuardedEngineMixin
+from verl_resrl.integration.metrics import fallback_metrics, group_metrics, memory_metrics, weight_metrics
 from verl_resrl.integration.policy_loss import POSITIVE_TOKENS, SHIFT_SUM
 from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
 from verl_resrl.sampling import hash64
-from verl_resrl.weights import token_weights
+from verl_resrl.weights import NonFiniteError, token_weights
 
 MODEL_TYPE = "resrl"
 _ROW = "resrl_row"  # number of a sequence in its batch, to recognise it in a micro-batch
-if TYPE_CHECKING:
-    _Engine = BaseEngine
-else:
-    _Engine = object  # mixed into one
 
 
 def resrl_settings(resrl: Any, bypass_mode: bool) -> ResRLConfig:
@@ -74,7 +71,7 @@ def check_engine(name: str, strategies: Collection[str], strategy: str) -> None:
         )
 
 
-class ResRLEngineMixin(_Engine):
+class ResRLEngineMixin(GuardedEngineMixin):
     """ResRL on top of an engine of verl; see the module's text."""
 
     model_config: Any  # verl's engines set both
@@ -85,6 +82,7 @@ class ResRLEngineMixin(_Engine):
         super().__init__(model_config, engine_config, *args, **kwargs)  # type: ignore[call-arg]
         # the engine of a reference policy has verl's own settings: it stays as it is
         self._resrl: ResRLConfig | None = getattr(engine_config, "resrl", None)
+        self._adv_estimator: str = getattr(engine_config, "adv_estimator", OWN_ESTIMATOR)
         self._states: ResponseStates | None = None
         self._metrics: dict[str, float] = {}
         self._displacement: Displacement | None = None
@@ -110,6 +108,7 @@ class ResRLEngineMixin(_Engine):
         if self._resrl is None or self._tap is None or "resrl_weights" in data or "rm_scores" not in data:
             return super().infer_batch(data, loss_function)
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
+        check_sessions(data, self._adv_estimator, exchange)
         batch = read_batch(data, self._resrl, exchange)
         self._displacement = None
         if not batch.active.any():
@@ -135,7 +134,11 @@ class ResRLEngineMixin(_Engine):
             self._tap.stop()
             self._states = None
             data.pop(_ROW)
-        output["model_output"].update(self._compute_weights(batch, states, exchange, data, output["model_output"]))
+        try:
+            weights = self._compute_weights(batch, states, exchange, data, output["model_output"])
+        except NonFiniteError as error:
+            raise self.non_finite_hidden_states(error, data) from None
+        output["model_output"].update(weights)
         return output
 
     def _keep(self, hidden: Tensor, starts: Tensor, micro_batch: TensorDict) -> None:
@@ -204,16 +207,18 @@ class ResRLEngineMixin(_Engine):
                 "ResRL: the batch has no resrl_weights, because its old_log_prob pass did not run in this engine or "
                 "had no rewards (rm_scores); keep algorithm.rollout_correction.bypass_mode=False"
             )
-        data = data.copy()  # shallow: verl may use the mini-batch again
-        weighted = [a * w for a, w in zip(data["advantages"].unbind(), data["resrl_weights"].unbind(), strict=True)]
+        weighted, plain = data.copy(), data.copy()  # shallow: verl may use the mini-batch again
+        for copy, weights in ((weighted, data["resrl_weights"]), (plain, None)):
+            copy["advantages"] = weighted_advantages(data, weights, self._resrl, self._adv_estimator)
         scale = _negative_scale(data["advantages"].values(), data["resrl_weights"].values())
-        data["advantages"] = torch.nested.as_nested_tensor(weighted, layout=torch.jagged)
-        outputs = super().train_batch(data, loss_function)
+        outputs, failure = self.guarded_train_batch(weighted, plain, loss_function, self._resrl.on_failure)
         metrics = outputs.get("metrics")
         if metrics is None:  # another process of this replica has the loss
             return outputs
         self._report_shift(metrics)
-        metrics.update({name: [value] for name, value in self._metrics.items()})
+        exchange = Exchange(self.get_data_parallel_group(), get_device_name())
+        own = self._metrics | fallback_metrics(self._metrics, failure, data["resrl_weights"], data["uid"], exchange)
+        metrics.update({name: [value] for name, value in own.items()})
         metrics["resrl/negative_advantage_scale"] = [scale]
         if self._displacement is not None and tu.get_non_tensor_data(data, key="update_lr_scheduler", default=False):
             metrics.update({name: [value] for name, value in self._measure_displacement().items()})

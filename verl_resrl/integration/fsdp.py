@@ -15,6 +15,7 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from verl_resrl.config import ResRLConfig
 from verl_resrl.cpu.engine import CPUEngineMixin
+from verl_resrl.integration.advantages import OWN_ESTIMATOR
 from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
 from verl_resrl.integration.tap import find_decoder_layers, layer_index
 
@@ -31,6 +32,7 @@ class ResRLFSDPEngineConfig(FSDPEngineConfig):
     Attributes:
         resrl: settings of ResRL; a mapping with the fields of ``ResRLConfig`` is converted.
         bypass_mode: whether verl skips the old_log_prob pass (``algorithm.rollout_correction.bypass_mode``).
+        adv_estimator: ``algorithm.adv_estimator``.
         actor_strategy: ``actor_rollout_ref.actor.strategy``.
 
     Raises:
@@ -40,6 +42,7 @@ class ResRLFSDPEngineConfig(FSDPEngineConfig):
 
     resrl: Any = field(default_factory=ResRLConfig)
     bypass_mode: bool = False
+    adv_estimator: str = OWN_ESTIMATOR
     actor_strategy: str = "fsdp"
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from verl.workers.engine import EngineRegistry
 from verl.workers.engine.megatron.transformer_impl import MegatronEngineWithLMHead
 
 from verl_resrl.config import ResRLConfig
+from verl_resrl.integration.advantages import OWN_ESTIMATOR
 from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
 from verl_resrl.integration.tap import layer_index
 
@@ -35,6 +36,7 @@ class ResRLMegatronEngineConfig(McoreEngineConfig):
     Attributes:
         resrl: settings of ResRL; a mapping with the fields of ``ResRLConfig`` is converted.
         bypass_mode: whether verl skips the old_log_prob pass (``algorithm.rollout_correction.bypass_mode``).
+        adv_estimator: ``algorithm.adv_estimator``.
         actor_strategy: ``actor_rollout_ref.actor.strategy``.
 
     Raises:
@@ -44,6 +46,7 @@ class ResRLMegatronEngineConfig(McoreEngineConfig):
 
     resrl: Any = field(default_factory=ResRLConfig)
     bypass_mode: bool = False
+    adv_estimator: str = OWN_ESTIMATOR
     actor_strategy: str = "megatron"
 
     def __post_init__(self) -> None:

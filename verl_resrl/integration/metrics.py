@@ -3,12 +3,13 @@
 """What ResRL reports of a batch, over all ranks; verl logs each under the prefix ``actor/``."""
 
 import resource
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from verl_resrl.exchange import Exchange
-from verl_resrl.integration.batch import Batch
+from verl_resrl.integration.batch import Batch, hash_of_text
 from verl_resrl.weights import TokenWeights
 
 WEIGHT_BINS = 10  # of equal width over [0, 1]; each has its lower edge, and the last one 1 too
@@ -104,3 +105,29 @@ def memory_metrics(hidden: Tensor, device: torch.device) -> dict[str, float]:
         "resrl/hidden_offloaded": float(hidden.device != device),
         "resrl/peak_gb": peak / 1e9,
     }
+
+
+def fallback_metrics(
+    batch_metrics: dict[str, float], failure: str | None, weights: Tensor, uids: Iterable[str], exchange: Exchange
+) -> dict[str, float]:
+    """Count the groups that lost their weights in one update, beside those that had none before.
+
+    verl logs the mean over the updates of a batch: a group that lost them in one of four counts a quarter.
+
+    Args:
+        batch_metrics: of ``group_metrics``.
+        failure: what was not finite with the weights: ``loss``, ``gradient`` or None.
+        weights: jagged (num_sequences, response length) float32, of the mini-batch.
+        uids: (num_sequences,) prompt of each sequence.
+        exchange: to the ranks that hold the rest of the mini-batch.
+
+    Returns:
+        ``resrl/fallback_loss_count``, ``resrl/fallback_gradient_count``, and ``resrl/fallback_count`` with these.
+    """
+    lost = 0
+    if failure is not None:
+        rows = zip(uids, weights.unbind(), strict=True)
+        own = {hash_of_text(str(uid)) for uid, row in rows if bool((row != 1).any())}
+        lost = len(torch.unique(exchange.gather(torch.tensor(sorted(own), dtype=torch.int64))))
+    counts = {f"resrl/fallback_{reason}_count": float(lost * (failure == reason)) for reason in ("loss", "gradient")}
+    return counts | {"resrl/fallback_count": batch_metrics.get("resrl/fallback_count", 0.0) + lost}

@@ -1,0 +1,64 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""ResRL's factors on the advantages that the driver computed: weights of tokens, and of positive sequences if need be.
+
+The estimator ``resrl`` has scaled positive sequences by lambda_pos already. With any other one, such as ``grpo``, it is
+done here; ``grpo`` is the one that verl tells which trajectories belong to one session of an agent.
+"""
+
+import torch
+from tensordict import TensorDict
+from torch import Tensor
+
+from verl_resrl.advantage import is_positive
+from verl_resrl.config import ResRLConfig
+from verl_resrl.exchange import Exchange
+from verl_resrl.integration.batch import PADDING_UID_PREFIX, hash_of_text, outcome_scores
+
+OWN_ESTIMATOR = "resrl"
+
+
+def weighted_advantages(data: TensorDict, weights: Tensor | None, config: ResRLConfig, adv_estimator: str) -> Tensor:
+    """Multiply advantages by ResRL's factors.
+
+    Args:
+        data: mini-batch with the jagged fields advantages and, unless the estimator is our own, rm_scores.
+        weights: jagged (num_sequences, response length) float32; None stands for 1.
+        config: settings.
+        adv_estimator: ``algorithm.adv_estimator``.
+
+    Returns:
+        Jagged (num_sequences, response length) float32.
+    """
+    rows = list(data["advantages"].unbind())
+    if weights is not None:
+        rows = [row * w for row, w in zip(rows, weights.unbind(), strict=True)]
+    if adv_estimator != OWN_ESTIMATOR:
+        positive = is_positive(outcome_scores(data), config.positive_threshold).tolist()
+        rows = [row * config.lambda_pos if p else row for row, p in zip(rows, positive, strict=True)]
+    return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+
+
+def check_sessions(data: TensorDict, adv_estimator: str, exchange: Exchange) -> None:
+    """Refuse several trajectories of one session with an estimator that would count them as several rewards.
+
+    Args:
+        data: batch with the field uid and, if it comes from verl's agent loops, session_id.
+        adv_estimator: ``algorithm.adv_estimator``.
+        exchange: to the ranks that hold the rest of the batch.
+
+    Raises:
+        ValueError: on every rank; says what to set.
+    """
+    if "session_id" not in data or adv_estimator == "grpo":
+        return
+    pairs = zip(data["uid"], data["session_id"], strict=True)
+    names = [f"{uid}_{int(session)}" for uid, session in pairs if not str(uid).startswith(PADDING_UID_PREFIX)]
+    sessions = exchange.gather(torch.tensor([hash_of_text(name) for name in names], dtype=torch.int64))
+    more = len(sessions) - len(torch.unique(sessions))
+    if more:
+        raise ValueError(
+            f"ResRL: the agent loop returned {more} more trajectories than sessions, and "
+            f"algorithm.adv_estimator={adv_estimator} would count the reward of a session once for each: set "
+            "algorithm.adv_estimator=grpo, which counts it once (lambda_pos is then applied in the update)"
+        )
