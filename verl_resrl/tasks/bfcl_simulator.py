@@ -8,6 +8,7 @@ and lets one process serve any number of trajectories.
 """
 
 import asyncio
+import atexit
 import functools
 import multiprocessing
 import sys
@@ -20,7 +21,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from verl_resrl.tasks.bfcl import Task, Turn, Verdict, execute, score
 
-TIME_LIMIT = 10.0  # seconds for all calls of a trajectory
+TIME_LIMIT = 30.0  # seconds for all calls of a trajectory, which take milliseconds on an idle machine
 MEMORY_LIMIT = 1 << 30  # bytes beyond what the process has at its start
 Result = TypeVar("Result")
 
@@ -38,13 +39,11 @@ class Simulator:
         memory_limit: bytes.
     """
 
-    def __init__(
-        self, workers: int = 1, time_limit: float = TIME_LIMIT, memory_limit: int = MEMORY_LIMIT
-    ) -> None:
+    def __init__(self, workers: int = 1, time_limit: float = TIME_LIMIT, memory_limit: int = MEMORY_LIMIT) -> None:
         self._time_limit = time_limit
         self._pool = ProcessPool(
             max_workers=workers,
-            initializer=_limit_memory,
+            initializer=_start_process,
             initargs=[memory_limit],
             context=multiprocessing.get_context("spawn"),  # the parent has threads
         )
@@ -80,10 +79,15 @@ class Simulator:
 @functools.cache
 def shared_simulator() -> Simulator:
     """The simulator of this process."""
-    return Simulator()
+    simulator = Simulator()
+    atexit.register(simulator.close)
+    return simulator
 
 
-def _limit_memory(extra: int) -> None:
+def _start_process(extra: int) -> None:
+    import bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker
+    import mpmath  # noqa: F401  # both before limits apply
+
     if sys.platform != "linux":
         return
     import resource

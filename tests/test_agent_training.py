@@ -1,0 +1,107 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""ResRL on conversations of many turns: through verl's trainer, and which tokens count."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tests.agent_loops import make_config
+from verl_resrl.cpu.platform import CPUPlatform
+from verl_resrl.tasks.textworld_data import GameSettings, prepare
+
+PROMPTS, EPISODES, STEPS = 2, 8, 3
+SPECIAL = ["<pad>", "<eos>", "<unk>", "<user>", "<assistant>"]
+WORDS = [*"123456789", "inventory", "look", "take", "examine", "open", "close", "drop"]
+
+
+def save_gambler(folder: Path) -> None:
+    """A random model whose words are mostly numbers of actions, so that it wins simple games now and then."""
+    words = [*SPECIAL, *WORDS]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>"
+    )
+    fast.chat_template = (
+        "{% for message in messages %} <{{ message['role'] }}> {{ message['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %} <assistant>{% endif %}"
+    )
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        bos_token_id=None,
+        eos_token_id=1,
+        pad_token_id=0,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+
+
+@pytest.mark.e2e
+def test_resrl_trains_on_textworld(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from verl.plugin.platform.platform_manager import set_platform
+    from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    save_gambler(tmp_path / "model")
+    games = prepare(tmp_path / "games", train=PROMPTS, test=1, settings=GameSettings(rooms=1, objects=2, quest_length=1))
+    monkeypatch.setenv("VERL_FILE_LOGGER_ROOT", str(tmp_path))
+    set_platform(CPUPlatform())
+    config = make_config(
+        "+device=cpu",
+        "+method=resrl",
+        "+agent=textworld",
+        f"actor_rollout_ref.rollout.agent.max_steps={STEPS}",
+        "actor_rollout_ref.rollout.agent.max_tokens_per_turn=1",
+        f"data.train_files={games['train']}",
+        f"data.val_files={games['test']}",
+        f"data.train_batch_size={PROMPTS}",
+        "data.max_prompt_length=256",
+        "data.max_response_length=512",
+        f"actor_rollout_ref.model.path={tmp_path}/model",
+        f"actor_rollout_ref.rollout.n={EPISODES}",
+        "actor_rollout_ref.rollout.val_kwargs.do_sample=True",
+        "actor_rollout_ref.rollout.val_kwargs.temperature=1",
+        f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}",
+        "actor_rollout_ref.actor.optim.lr=1e-3",
+        "resrl.rank=2",
+        "resrl.min_positive_tokens=2",
+        "trainer.logger=[file]",
+        "trainer.project_name=agents",
+        "trainer.experiment_name=textworld",
+        f"trainer.default_local_dir={tmp_path}/checkpoints",
+        "trainer.total_training_steps=2",
+        "trainer.val_before_train=True",
+    )
+    validate_config(config, need_reference_policy(config), need_critic(config))
+    try:
+        run_ppo(config, TaskRunnerV1)
+    finally:
+        ray.shutdown()
+    lines = (tmp_path / "agents" / "textworld.jsonl").read_text().splitlines()
+    steps: dict[int, dict[str, Any]] = {}
+    for line in map(json.loads, lines):
+        steps.setdefault(line["step"], {}).update(line["data"])
+    assert set(steps) == {0, 1, 2}
+    assert 0 <= steps[0]["val-core/textworld/acc/mean@1"] <= 1
+    for step in (1, 2):
+        metrics = steps[step]
+        assert 0 < metrics["critic/score/mean"] < 1
+        assert metrics["actor/grad_norm"] > 0
+        assert metrics["actor/resrl/active_group_frac"] > 0
+        # an instruction, and then an action and an observation in turn: more than one action was taken
+        assert 3 < metrics["num_turns/mean"] <= 2 * STEPS
