@@ -65,7 +65,9 @@ class ScriptedServer:
         self.limits.append(sampling_params["max_tokens"])
         ids = self._tokenizer.encode(self._say(self.asked[-1]) + END, add_special_tokens=False)
         ids = ids[: sampling_params["max_tokens"]]
-        return TokenOutput(token_ids=ids, log_probs=[-0.5] * len(ids), extra_fields={"global_steps": 3})
+        step = len(self.asked)  # as if the weights changed before every turn
+        versions = {"global_steps": step, "min_global_steps": step, "max_global_steps": step}
+        return TokenOutput(token_ids=ids, log_probs=[-0.5] * len(ids), extra_fields=versions)
 
 
 def in_turn(texts: Sequence[str]) -> Callable[[str], str]:

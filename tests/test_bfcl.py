@@ -157,7 +157,7 @@ def test_anything_else_is_refused(call: str) -> None:
         ("cd", '"text"'),
         ("cd", '{"folder": NaN}'),
         ("cd", '{"folder": 1e999}'),
-        ("cd", '{"x=open(\'escaped\',\'w\'),folder": 1}'),
+        ("cd", "{\"x=open('escaped','w'),folder\": 1}"),
         ("cd", '{"**": 1}'),
         ("cd", '{"folder": ' + "9" * 5000 + "}"),
         ("cd", "[" * 100_000),
@@ -272,7 +272,7 @@ def test_broken_trajectories_score_0(
         "wrong argument": [text.replace("test_document.txt", "test_image1.jpg") for text in good],
         "malformed": [text.replace('"arguments"', "arguments") for text in good],
         "unknown function": [text.replace('"find"', '"find_it"') for text in good],
-        "import": [text.replace('"find"', '"__import__(\'os\').system"') for text in good],
+        "import": [text.replace('"find"', "\"__import__('os').system\"") for text in good],
         "never stops": [tool_call("pwd()", parameters)] * 100,
     }
     for name, said in scripts.items():

@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Text environments: actions, TextWorld games made here, the agent loop on them, and the adapters' use of their APIs."""
+"""Text environments: actions, TextWorld games made here, the agent loop on them, and the adapters of other games."""
 
 import json
 import random
@@ -137,10 +137,13 @@ def test_games_are_made_once_and_never_shared(games: Path) -> None:
 def test_nonsense_does_not_reach_the_interpreter(games: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     env = textworld.TextWorld()
-    task, walkthrough = (json.loads(text) for text in (
-        rows_of(games, "train")[0]["extra_info"]["task"],
-        rows_of(games, "train")[0]["reward_model"]["ground_truth"],
-    ))
+    task, walkthrough = (
+        json.loads(text)
+        for text in (
+            rows_of(games, "train")[0]["extra_info"]["task"],
+            rows_of(games, "train")[0]["reward_model"]["ground_truth"],
+        )
+    )
     first = env.reset(task)
     for action in ("", "save", "script", "restore", "quit", "restart", "\0", "漢字", "x" * 10_000, "look. look"):
         observation = env.step(action)
@@ -188,7 +191,8 @@ def test_only_the_models_tokens_count(games: Path, config: DictConfig, tokenizer
     assert row["prompt"][0]["content"] in prompt
     assert "Possible actions:\n1. " in prompt
     assert server.asked[-1] + said[-1] + END == tokenizer.decode(output.prompt_ids + output.response_ids)
-    assert (output.extra_fields["min_global_steps"], output.num_turns) == (None, 2 * len(said))
+    assert output.num_turns == 2 * len(said)
+    assert (output.extra_fields["min_global_steps"], output.extra_fields["max_global_steps"]) == (1, len(said))
 
 
 def test_episode_ends_at_its_limits(games: Path, config: DictConfig, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -212,7 +216,7 @@ def test_episode_ends_at_its_limits(games: Path, config: DictConfig, tokenizer: 
         play(TextEnvironmentLoop, limited, tokenizer, row | {"extra_info": {}}, in_turn(["look"]))
 
 
-# -- adapters: a stand-in for the package's own interface, as published; the packages' data cannot be had here ----------
+# -- adapters: on stand-ins for the packages' own interfaces, as published --------------------------------------------
 
 
 class StandInGame:
@@ -314,7 +318,10 @@ def test_webshop_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ValueError, match="goals=1500"):
         webshop.prepare(tmp_path, goals=1500)
 
-    env, other = make_environment("webshop", {"num_products": 1000}), make_environment("webshop", {"num_products": 1000})
+    env, other = (
+        make_environment("webshop", {"num_products": 1000}),
+        make_environment("webshop", {"num_products": 1000}),
+    )
     shared, first, second = StandInShop.made
     assert shared == {"observation_mode": "text", "num_products": 1000, "human_goals": True}
     assert first["server"] is second["server"]

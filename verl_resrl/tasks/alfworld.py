@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ALFWorld (Shridhar et al., arXiv 2010.03768): household tasks in text.
 
-    python -m verl_resrl.tasks.alfworld --out data/alfworld     # after `pip install alfworld` and `alfworld-download`
+python -m verl_resrl.tasks.alfworld --out data/alfworld     # after `pip install alfworld` and `alfworld-download`
 """
 
 import argparse
@@ -84,7 +84,9 @@ def prepare(out: Path, data: Path | None = None, limit: int | None = None) -> di
         if not games:
             raise FileNotFoundError(f"no games in {root}: {INSTALL}")
         message = {"role": "user", "content": INSTRUCTION}
-        rows = [agent_row(f"{SOURCE}_{split}", [message], {"game": str(g)}, None, i, split) for i, g in enumerate(games)]
+        rows = [
+            agent_row(f"{SOURCE}_{split}", [message], {"game": str(g)}, None, i, split) for i, g in enumerate(games)
+        ]
         files[split] = out / f"{split}.parquet"
         write_rows(rows, files[split])
     return files

@@ -20,7 +20,9 @@ CATEGORIES = ("multi_turn_base", "multi_turn_miss_func", "multi_turn_miss_param"
 MAX_CALL_CHARACTERS = 50_000
 REFUSED_CALL = "refused_call()"  # no such function: the package reports an error, as for any unknown function
 REFUSAL = "Error during execution: this is not a call of one of your functions with literal arguments."
-INSTALL = "BFCL needs the packages bfcl-eval, mpmath and pebble: pip install mpmath pebble && pip install --no-deps bfcl-eval"
+INSTALL = (
+    "BFCL needs the packages bfcl-eval, mpmath and pebble: pip install mpmath pebble && pip install --no-deps bfcl-eval"
+)
 
 Turn = Sequence[Sequence[str]]  # steps, each with the calls that the model made at once
 

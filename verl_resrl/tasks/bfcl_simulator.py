@@ -10,6 +10,7 @@ and lets one process serve any number of trajectories.
 import asyncio
 import atexit
 import functools
+import importlib
 import multiprocessing
 import sys
 from collections.abc import Callable, Sequence
@@ -85,9 +86,8 @@ def shared_simulator() -> Simulator:
 
 
 def _start_process(extra: int) -> None:
-    import bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker
-    import mpmath  # noqa: F401  # both before limits apply
-
+    for name in ("mpmath", "bfcl_eval.eval_checker.multi_turn_eval.multi_turn_checker"):
+        importlib.import_module(name)  # before the limits apply
     if sys.platform != "linux":
         return
     import resource

@@ -76,7 +76,7 @@ def prepare(
     known: dict[str, str] = {}  # what a game looks like -> split in which it is
     files = {}
     for split, count, first in (("train", train, seed), ("test", test, TEST_SEEDS + seed)):
-        rows = []
+        rows: list[dict[str, Any]] = []
         for game, start, walkthrough in _games(games, first, settings):
             if known.setdefault(start, split) != split:
                 continue  # two seeds made the same small game: never on both sides

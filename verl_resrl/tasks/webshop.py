@@ -37,9 +37,7 @@ class WebShop:
         human_goals: goals written by people, as in the paper, or made from templates.
     """
 
-    def __init__(
-        self, file_path: str | None = None, num_products: int | None = None, human_goals: bool = True
-    ) -> None:
+    def __init__(self, file_path: str | None = None, num_products: int | None = None, human_goals: bool = True) -> None:
         options: dict[str, Any] = {"num_products": num_products, "human_goals": human_goals}
         if file_path is not None:
             options["file_path"] = file_path

@@ -15,7 +15,7 @@ from verl.experimental.agent_loop.tool_parser import ToolParser
 from verl.utils.profiler import simple_timer
 from verl.workers.config.rollout import AgentLoopConfig
 
-from verl_resrl.integration.agent_loops.conversation import Conversation
+from verl_resrl.integration.agent_loops.conversation import Conversation, Said
 from verl_resrl.tasks.bfcl import INSTALL, Task, write_call
 from verl_resrl.tasks.rows import read_task
 
@@ -73,6 +73,7 @@ class BFCLAgentLoop(AgentLoopBase):
         limit = self.rollout_config.agent.max_tokens_per_turn
         talk = Conversation(self, sampling_params, limit, tools=entry["function"])
         turns: list[list[list[str]]] = []
+        said = Said([], "")
         for number, messages in enumerate(entry["question"]):
             if number == 0:
                 await talk.start(messages)
@@ -88,7 +89,7 @@ class BFCLAgentLoop(AgentLoopBase):
 
     async def _play_turn(
         self, talk: Conversation, task: Task, earlier: list[list[list[str]]]
-    ) -> tuple[list[list[str]] | None, str]:
+    ) -> tuple[list[list[str]] | None, Said]:
         """Let the model call functions until it calls none.
 
         Returns:
@@ -98,9 +99,8 @@ class BFCLAgentLoop(AgentLoopBase):
 
         steps: list[list[str]] = []
         while True:
-            tokens = await talk.generate()
-            said = self.tokenizer.decode(tokens, skip_special_tokens=True)
-            _, calls = await self._parser.extract_tool_calls(tokens)
+            said = await talk.generate()
+            _, calls = await self._parser.extract_tool_calls(said.tokens)
             if not calls:
                 return steps, said
             steps.append([write_call(call.name, call.arguments, task.functions) for call in calls])

@@ -9,13 +9,25 @@ no advantage, and ResRL neither fits its subspaces nor takes its quantiles on th
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopMetrics, AgentLoopOutput
 from verl.utils.profiler import simple_timer
 
 Message = Mapping[str, Any]
+
+
+class Said(NamedTuple):
+    """What the model said in one turn.
+
+    Attributes:
+        tokens: as it generated them.
+        text: without special tokens.
+    """
+
+    tokens: list[int]
+    text: str
 
 
 class Conversation:
@@ -41,7 +53,7 @@ class Conversation:
         self._loop = loop
         self._sampling_params = dict(sampling_params)
         self._max_tokens_per_turn = max_tokens_per_turn
-        self._tools = [dict(tool) for tool in tools] or None
+        self._tools: Any = [dict(tool) for tool in tools] or None
         self._request_id = uuid4().hex  # one for all turns: verl sends them to the same server, for its cache
         self._messages: list[dict[str, Any]] = []
         self._token_ids: list[int] = []
@@ -75,12 +87,8 @@ class Conversation:
             )
         self._turns = len(messages)
 
-    async def generate(self) -> list[int]:
-        """Let the model speak.
-
-        Returns:
-            Its tokens.
-        """
+    async def generate(self) -> Said:
+        """Let the model speak."""
         params = self._sampling_params | {"max_tokens": min(self._room, self._max_tokens_per_turn)}
         with simple_timer("generate_sequences", self.metrics):
             output = await self._loop.server_manager.generate(
@@ -99,19 +107,20 @@ class Conversation:
         oldest = self._extra_fields.get("min_global_steps", output.extra_fields.get("min_global_steps"))
         self._extra_fields = {**output.extra_fields, "min_global_steps": oldest}  # weights of the first turn
         self._turns += 1
-        return list(output.token_ids)
+        tokenizer: Any = self._loop.tokenizer
+        return Said(list(output.token_ids), tokenizer.decode(output.token_ids, skip_special_tokens=True))
 
-    async def reply(self, said: str, messages: Sequence[Message]) -> bool:
+    async def reply(self, said: Said, messages: Sequence[Message]) -> bool:
         """Append what the surroundings answer.
 
         Args:
-            said: text of the model's last turn.
+            said: the model's last turn.
             messages: the answer, at least one.
 
         Returns:
             Whether it fits and leaves room for the model; if not, the conversation is over and stays as it was.
         """
-        before = [*self._messages, {"role": "assistant", "content": said}]
+        before = [*self._messages, {"role": "assistant", "content": said.text}]
         after = [*before, *(dict(message) for message in messages)]
         merged, mask, log_probs = await self._loop.ct_merge_context_msg(
             before, after, self._token_ids, self._mask, self._log_probs, tools=self._tools
@@ -140,7 +149,7 @@ class Conversation:
             response_logprobs=self._log_probs,
             reward_score=reward,
             num_turns=self._turns,
-            metrics=AgentLoopMetrics(**self.metrics),
+            metrics=AgentLoopMetrics.model_validate(self.metrics),
             extra_fields={
                 **self._extra_fields,
                 "turn_scores": [],

@@ -78,9 +78,9 @@ class TextEnvironmentLoop(AgentLoopBase):
         await talk.start([*earlier, {**instruction, "content": content}])
         total, steps = 0.0, 0
         while True:
-            said = self.tokenizer.decode(await talk.generate(), skip_special_tokens=True)
+            said = await talk.generate()
             with simple_timer("tool_calls", talk.metrics):
-                observation = await asyncio.to_thread(env.step, read_action(said, observation.actions))
+                observation = await asyncio.to_thread(env.step, read_action(said.text, observation.actions))
             total, steps = total + observation.reward, steps + 1
             if observation.done or steps == max_steps:
                 break
