@@ -20,6 +20,7 @@ from tests.agent_loops import END, byte_tokenizer, in_turn, make_config, play, s
 from tests.bfcl_scripts import script, tool_call, without_a_turn
 from verl_resrl.tasks import bfcl_data
 from verl_resrl.tasks.bfcl import CATEGORIES, REFUSAL, REFUSED_CALL, Task, check_call, execute, score, write_call
+from verl_resrl.tasks.bfcl_accuracy import read_validations
 
 pytest.importorskip("bfcl_eval", reason="needs bfcl-eval")
 
@@ -301,3 +302,14 @@ def test_a_conversation_that_does_not_fit_ends_with_the_model(
 def test_settings_are_checked() -> None:
     with pytest.raises(ValueError, match="max_tokens_per_turn=0"):
         BFCLConfig(max_tokens_per_turn=0)
+
+
+def test_accuracy_is_the_mean_over_categories(tmp_path: Path) -> None:
+    log = tmp_path / "metrics.jsonl"
+    values = dict(zip(CATEGORIES, (0.5, 0.25, 0.0, 0.25), strict=True))
+    data = {f"val-core/bfcl_{name}/acc/mean@1": value for name, value in values.items()}
+    log.write_text(json.dumps({"step": 0, "data": data}) + "\n" + json.dumps({"step": 1, "data": {"x": 1.0}}) + "\n")
+    assert read_validations(log) == {0: values | {"multi_turn_overall": 0.25}}
+    log.write_text(json.dumps({"step": 1, "data": {"x": 1.0}}) + "\n")
+    with pytest.raises(ValueError, match="no validation of all of multi_turn_base"):
+        read_validations(log)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text environments: actions, TextWorld games made here, the agent loop on them, and the adapters of other games."""
 
+import asyncio
 import json
 import random
 import re
@@ -10,14 +11,18 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 from transformers import PreTrainedTokenizerFast
+from verl import DataProto
+from verl.experimental.agent_loop import AgentLoopWorker
 
-from tests.agent_loops import END, byte_tokenizer, in_turn, make_config, play, spoken
+from tests.agent_loops import END, ScriptedServer, byte_tokenizer, in_turn, make_config, play, spoken
+from tests.engines import save_model
 from verl_resrl.integration.agent_loops.text_environment import TextEnvironmentConfig, TextEnvironmentLoop
 from verl_resrl.tasks import alfworld, textworld, textworld_data, webshop
 from verl_resrl.tasks.text_environment import (
@@ -332,3 +337,34 @@ def test_webshop_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert env.step("click[other]") == Observation("page", reward=0.5, done=True)
     assert other.step("click[buy now]") == Observation("page", reward=1.0, done=True, won=True)
     webshop._shared_server.cache_clear()
+
+
+# -- verl's worker ---------------------------------------------------------------------------------------------------
+
+
+def test_the_config_group_is_all_that_verls_worker_needs(
+    games: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    save_model("Llama", tmp_path, vocab_size=300)
+    tokenizer.save_pretrained(tmp_path)
+    config = make_config(
+        "+agent=textworld",
+        "data.max_prompt_length=5000",
+        "data.max_response_length=5000",
+        f"actor_rollout_ref.model.path={tmp_path}",
+        "actor_rollout_ref.rollout.name=vllm",
+        "actor_rollout_ref.rollout.agent.max_steps=2",
+    )
+    batch = DataProto.from_single_dict(
+        {
+            name: np.array([row[name] for row in rows_of(games, "train")], dtype=object)
+            for name in ("prompt", "reward_model", "extra_info", "data_source")
+        }
+    )
+    batch.non_tensor_batch["raw_prompt"] = batch.non_tensor_batch.pop("prompt")
+    worker = AgentLoopWorker(config, ScriptedServer(tokenizer, lambda _: "<action>look</action>"))
+    out = asyncio.run(worker.generate_sequences(batch))
+    said = tokenizer.encode("<action>look</action>" + END, add_special_tokens=False)
+    assert out.batch["response_mask"].sum(1).tolist() == [2 * len(said)] * 2
+    assert out.batch["rm_scores"].sum(1).tolist() == [0, 0]
+    assert out.non_tensor_batch["episode_steps"].tolist() == [2, 2]
