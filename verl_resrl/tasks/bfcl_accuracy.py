@@ -28,12 +28,11 @@ def accuracies(metrics: Mapping[str, float]) -> dict[str, float]:
     """
     found = {}
     for category in CATEGORIES:
-        name = next(
-            key for key in (*metrics, None) if key is None or key.startswith(f"val-core/{SOURCE}_{category}/acc/mean@")
-        )
-        if name is None:
+        prefix = f"val-core/{SOURCE}_{category}/acc/mean@"
+        names = [name for name in metrics if name.startswith(prefix)]
+        if not names:
             raise KeyError(category)
-        found[category] = float(metrics[name])
+        found[category] = float(metrics[names[0]])
     return {**found, "multi_turn_overall": sum(found.values()) / len(found)}
 
 
