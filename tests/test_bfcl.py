@@ -23,6 +23,9 @@ from verl_resrl.tasks.bfcl import CATEGORIES, REFUSAL, REFUSED_CALL, Task, check
 from verl_resrl.tasks.bfcl_accuracy import read_validations
 
 pytest.importorskip("bfcl_eval", reason="needs bfcl-eval")
+pytest.importorskip("pebble", reason="needs pebble")
+
+from bfcl_eval.eval_checker.multi_turn_eval import multi_turn_utils
 
 from verl_resrl.integration.agent_loops.bfcl import BFCLAgentLoop, BFCLConfig
 from verl_resrl.tasks.bfcl_simulator import LimitExceeded, Simulator
@@ -204,6 +207,7 @@ def test_runs_do_not_see_each_other(tasks: dict[str, Any]) -> None:
     task = Task.from_entry(tasks["multi_turn_base_3"][1])
     assert execute(task, [[["cd(folder='projects')"]]]) == execute(task, [[["cd(folder='projects')"]]])
     assert "projects" in execute(task, [[["cd(folder='projects')"], ["pwd()"]]])[0]  # but a run sees its own past
+    assert not [name for name in vars(multi_turn_utils) if "_instance" in name]  # and nothing is left of it
 
 
 @pytest.fixture
