@@ -362,9 +362,10 @@ def test_the_config_group_is_all_that_verls_worker_needs(
         }
     )
     batch.non_tensor_batch["raw_prompt"] = batch.non_tensor_batch.pop("prompt")
+    batch = batch.repeat(8)  # episodes at the same time
     worker = AgentLoopWorker(config, ScriptedServer(tokenizer, lambda _: "<action>look</action>"))
     out = asyncio.run(worker.generate_sequences(batch))
     said = tokenizer.encode("<action>look</action>" + END, add_special_tokens=False)
-    assert out.batch["response_mask"].sum(1).tolist() == [2 * len(said)] * 2
-    assert out.batch["rm_scores"].sum(1).tolist() == [0, 0]
-    assert out.non_tensor_batch["episode_steps"].tolist() == [2, 2]
+    assert out.batch["response_mask"].sum(1).tolist() == [2 * len(said)] * 16
+    assert out.batch["rm_scores"].sum(1).tolist() == [0] * 16
+    assert out.non_tensor_batch["episode_steps"].tolist() == [2] * 16

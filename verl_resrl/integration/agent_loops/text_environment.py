@@ -7,8 +7,10 @@ episode is over. The reward is 1 if its goal was reached.
 """
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput, register
 from verl.utils.profiler import simple_timer
@@ -17,6 +19,11 @@ from verl.workers.config.rollout import AgentLoopConfig
 from verl_resrl.integration.agent_loops.conversation import Conversation
 from verl_resrl.tasks.rows import read_task
 from verl_resrl.tasks.text_environment import ENVIRONMENTS, TextEnvironment, make_environment, read_action, render
+
+# All episodes of a process share one thread: TextWorld's parser and WebShop's search engine do not survive several.
+# Episodes run in parallel in the processes of rollout.agent.num_workers.
+_THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text_environment")
+Result = TypeVar("Result")
 
 
 @dataclass
@@ -62,17 +69,17 @@ class TextEnvironmentLoop(AgentLoopBase):
         """
         settings = self.rollout_config.agent
         talk = Conversation(self, sampling_params, settings.max_tokens_per_turn)
-        env = await asyncio.to_thread(make_environment, settings.environment, settings.environment_settings)
+        env = await _in_thread(make_environment, settings.environment, settings.environment_settings)
         try:
             return await self._play(talk, env, row, settings.max_steps)
         finally:
-            await asyncio.to_thread(env.close)
+            await _in_thread(env.close)
 
     async def _play(
         self, talk: Conversation, env: TextEnvironment, row: dict[str, Any], max_steps: int
     ) -> AgentLoopOutput:
         task, _ = read_task(row)
-        observation = await asyncio.to_thread(env.reset, task)
+        observation = await _in_thread(env.reset, task)
         *earlier, instruction = row["raw_prompt"]
         content = f"{instruction['content']}\n\n{render(observation)}"
         await talk.start([*earlier, {**instruction, "content": content}])
@@ -80,10 +87,14 @@ class TextEnvironmentLoop(AgentLoopBase):
         while True:
             said = await talk.generate()
             with simple_timer("tool_calls", talk.metrics):
-                observation = await asyncio.to_thread(env.step, read_action(said.text, observation.actions))
+                observation = await _in_thread(env.step, read_action(said.text, observation.actions))
             total, steps = total + observation.reward, steps + 1
             if observation.done or steps == max_steps:
                 break
             if not await talk.reply(said, [{"role": "user", "content": render(observation)}]):
                 break  # out of tokens
         return talk.output(float(observation.won), {"episode_reward": total, "episode_steps": float(steps)})
+
+
+async def _in_thread(function: Callable[..., Result], *arguments: Any) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, function, *arguments)
