@@ -7,6 +7,7 @@ import json
 import random
 import re
 import sys
+import threading
 import types
 from pathlib import Path
 from typing import Any
@@ -343,8 +344,16 @@ def test_webshop_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_config_group_is_all_that_verls_worker_needs(
-    games: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+    games: Path, tokenizer: PreTrainedTokenizerFast, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    threads = set()
+    step = textworld.TextWorld.step
+
+    def spy(self: textworld.TextWorld, action: str) -> Observation:
+        threads.add(threading.get_ident())
+        return step(self, action)
+
+    monkeypatch.setattr(textworld.TextWorld, "step", spy)
     save_model("Llama", tmp_path, vocab_size=300)
     tokenizer.save_pretrained(tmp_path)
     config = make_config(
@@ -366,6 +375,7 @@ def test_the_config_group_is_all_that_verls_worker_needs(
     worker = AgentLoopWorker(config, ScriptedServer(tokenizer, lambda _: "<action>look</action>"))
     out = asyncio.run(worker.generate_sequences(batch))
     said = tokenizer.encode("<action>look</action>" + END, add_special_tokens=False)
+    assert len(threads) == 1  # TextWorld's parser does not survive two
     assert out.batch["response_mask"].sum(1).tolist() == [2 * len(said)] * 16
     assert out.batch["rm_scores"].sum(1).tolist() == [0] * 16
     assert out.non_tensor_batch["episode_steps"].tolist() == [2] * 16

@@ -41,7 +41,7 @@ class Observation:
 
 
 class TextEnvironment(Protocol):
-    """One episode at a time; methods may block. All environments of a process are called from one and the same thread."""
+    """One episode at a time; methods may block. All environments of a process are called from one thread."""
 
     def reset(self, task: Mapping[str, Any]) -> Observation:
         """Start the episode of a task; what a task holds is up to the environment."""
