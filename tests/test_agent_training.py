@@ -169,4 +169,4 @@ def test_resrl_trains_on_textworld(games: dict[str, Path], tmp_path: Path, monke
         assert metrics["actor/grad_norm"] > 0
         assert metrics["actor/resrl/active_group_frac"] > 0
         # an instruction, and then an action and an observation in turn: more than one action was taken
-        assert 3 < metrics["num_turns/mean"] <= 2 * STEPS
+        assert 3 < metrics["training/num_turns/mean"] <= 2 * STEPS
