@@ -13,6 +13,8 @@ QUICKSTART = ["matplotlib", "sacrebleu"]
 # rewards and data of the paper's benchmarks; bubblewrap, which runs generated programs, comes from the system.
 # math-verify's extras for ANTLR would clash with Hydra, which needs its version 4.9
 TASKS = ["math-verify>=0.8", "pebble>=5.1", "tqdm"]
+# environments of agents; beside them, without its dependencies, which would downgrade numpy: bfcl-eval
+AGENTS = ["mpmath", "pebble>=5.1", "textworld; platform_system == 'Linux'"]
 EVAL = [*QUICKSTART, *TASKS, "jinja2", "omegaconf", "pandas", "plotly>=6"]
 BENCHMARK = [*QUICKSTART, "transformers"]
 TEST = [
@@ -22,6 +24,7 @@ TEST = [
     "mypy",
     "psutil",
     "pytest",
+    "pytest-xdist",
     "ruff",
     "selenium",
     "triton>=3.6; platform_system == 'Linux'",
@@ -43,8 +46,9 @@ setup(
         "cpu": TRAINER + QUICKSTART,
         "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART, *TASKS],
         "eval": EVAL,
+        "agents": AGENTS,
         "benchmark": BENCHMARK,
-        "test": TRAINER + BENCHMARK + EVAL + TEST,
+        "test": TRAINER + BENCHMARK + EVAL + AGENTS + TEST,
     },
     entry_points={
         "console_scripts": ["resrl = verl_resrl.cli:app"],

@@ -104,5 +104,10 @@ setup_env() { # EXTRAS, such as cpu or cpu,test
     fi
     _phase "verl_resrl[$extras] and what it needs" "$PYTHON" -m pip install -e "$SETUP_ROOT[$extras]" ||
         _fail "installing verl_resrl[$extras] failed: $(grep -a '^ERROR' "$SETUP_LOG" | tail -n 1) (see $SETUP_LOG)"
+    if [[ ,$extras, == *,test,* || ,$extras, == *,agents,* ]]; then
+        # its pins would downgrade numpy, and the part that is used here does not need them
+        _phase "bfcl-eval" "$PYTHON" -m pip install --no-deps "bfcl-eval==2026.3.23" ||
+            _fail "installing bfcl-eval failed, see $SETUP_LOG"
+    fi
     _stamp "$extras" >"$stamp"
 }

@@ -65,9 +65,9 @@ def test_ranks_and_micro_batches_do_not_matter(folder: Path) -> None:
     rows = weights.split([response for _, _, response, _ in SEQUENCES])
     start_process_group()
     everything = list(range(len(SEQUENCES)))
-    _, metrics_of_one_rank = infer_and_train(folder, everything, RESRL, {})
+    _, metrics_of_one_rank = infer_and_train(folder, everything, RESRL, {}, {})
     expected_of = dict.fromkeys(VARIANTS, (rows, metrics_of_one_rank))
-    expected_of["shuffled"] = infer_and_train(folder, everything, SHUFFLED, {})
+    expected_of["shuffled"] = infer_and_train(folder, everything, SHUFFLED, {}, {})
     assert metrics_of_one_rank["grad_norm"] > 0
     assert max((a - b).abs().max() for a, b in zip(rows, expected_of["shuffled"][0], strict=True)) > 0.1
     for world_size in PLACES:

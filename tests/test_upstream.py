@@ -11,7 +11,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 import verl_resrl.integration
-from verl_resrl.integration.upstream import NAMES, OUR_KEYS, PASSED_ON, Name, missing
+from verl_resrl.integration.upstream import MEGATRON_NAMES, NAMES, OUR_KEYS, PASSED_ON, Name, missing
 
 PACKAGE = Path(verl_resrl.integration.__file__).parents[1]
 YAML_FILES = sorted((PACKAGE / "integration" / "config").glob("*/*.yaml"))
@@ -19,6 +19,12 @@ YAML_FILES = sorted((PACKAGE / "integration" / "config").glob("*/*.yaml"))
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: name.path)
 def test_name_exists(name: Name) -> None:
+    assert missing([name]) == []
+
+
+@pytest.mark.parametrize("name", MEGATRON_NAMES, ids=lambda name: name.path)
+def test_name_of_the_megatron_engine_exists(name: Name) -> None:
+    pytest.importorskip("megatron.core", reason="Megatron-Core is not installed")
     assert missing([name]) == []
 
 
@@ -38,7 +44,7 @@ def test_what_is_missing_is_named_with_who_needs_it() -> None:
 
 
 def test_table_has_every_name_that_is_imported() -> None:
-    listed = {name.path.replace(":", ".") for name in NAMES}
+    listed = {name.path.replace(":", ".") for name in (*NAMES, *MEGATRON_NAMES)}
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "verl":

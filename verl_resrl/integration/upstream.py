@@ -31,13 +31,18 @@ class Name:
     used_by: tuple[str, ...] = ()
 
 
-ENGINE, FAULTS, CPU_ENGINE = "integration.engine", "integration.faults", "cpu.engine"
+ENGINE, FSDP, MEGATRON = "integration.engine", "integration.fsdp", "integration.megatron"
+FAULTS, CPU_ENGINE = "integration.faults", "cpu.engine"
+AGENTS, PASS_AT_K, DRY_RUN = "integration.agent_loops", "integration.pass_at_k", "integration.dry_run"
+DOCTOR, JUDGE, CODE_REWARD = "doctor", "evaluation.judge", "tasks.code_reward"
 ROLLOUT, BACKEND, SAMPLER, TRANSFER = "cpu.rollout", "cpu.backend", "cpu.sampler", "cpu.checkpoint_engine"
 ESTIMATORS, LOSS, REWARD = "integration.estimators", "integration.policy_loss", "integration.reward_manager"
 ADVANTAGES = "integration.advantages"
 BATCH, PLATFORM, CALLBACK = "integration.batch", "cpu.platform", "cpu.hydra_callback"
 QUICKSTART = "examples/quickstart"
 _FSDP = "verl.workers.engine.fsdp.transformer_impl:FSDPEngineWithLMHead"
+_MEGATRON = "verl.workers.engine.megatron.transformer_impl:MegatronEngineWithLMHead"
+_AGENT = "verl.experimental.agent_loop.agent_loop"
 _V1 = "verl.trainer.ppo.v1"
 
 NAMES = (
@@ -70,7 +75,9 @@ NAMES = (
         (REWARD,),
     ),
     # training engine
-    Name("verl.workers.engine:EngineRegistry.register", ("model_type", "backend", "device"), (ENGINE, CPU_ENGINE)),
+    Name(
+        "verl.workers.engine:EngineRegistry.register", ("model_type", "backend", "device"), (FSDP, MEGATRON, CPU_ENGINE)
+    ),
     Name("verl.workers.engine:BaseEngine.train_batch", ("data", "loss_function"), (ENGINE, FAULTS)),
     Name("verl.workers.engine:BaseEngine.infer_batch", ("data", "loss_function"), (ENGINE,)),
     Name("verl.workers.engine:BaseEngine.optimizer_step", (), (FAULTS,)),
@@ -81,17 +88,15 @@ NAMES = (
         ("local_path", "hdfs_path", "global_step", "max_ckpt_to_keep"),
         (FAULTS,),
     ),
-    Name(_FSDP, ("model_config", "engine_config"), (ENGINE, CPU_ENGINE)),
-    Name(f"{_FSDP}.initialize", (), (ENGINE, CPU_ENGINE)),
-    Name(
-        f"{_FSDP}.prepare_model_outputs", ("output", "output_args", "micro_batch", "logits_processor_func"), (ENGINE,)
-    ),
-    Name(f"{_FSDP}._gather_and_unpad_packed", ("tensor", "pad_size"), (ENGINE,)),
+    Name(_FSDP, ("model_config", "engine_config"), (FSDP, CPU_ENGINE)),
+    Name(f"{_FSDP}.initialize", (), (FSDP, CPU_ENGINE)),
+    Name(f"{_FSDP}.prepare_model_outputs", ("output", "output_args", "micro_batch", "logits_processor_func"), (FSDP,)),
+    Name(f"{_FSDP}._gather_and_unpad_packed", ("tensor", "pad_size"), (FSDP,)),
     Name(f"{_FSDP}._build_fsdp_module", ("module",), (CPU_ENGINE,)),
     Name(
         "verl.workers.config:FSDPEngineConfig",
         ("strategy", "seed", "forward_only", "offload_policy", "model_dtype", "mixed_precision", "use_torch_compile"),
-        (ENGINE, CPU_ENGINE),
+        (FSDP, CPU_ENGINE),
     ),
     Name("verl.workers.config:HFModelConfig", ("model_type", "hf_config", "tokenizer"), (ENGINE, FAULTS, ROLLOUT)),
     Name(
@@ -99,6 +104,18 @@ NAMES = (
     ),  # called by an engine, and so by LossWatch
     Name("verl.utils.tensordict_utils:get_non_tensor_data", ("data", "key", "default"), (ENGINE,)),
     Name("verl.utils.device:get_device_name", (), (ENGINE, FAULTS)),
+    Name("verl.utils.device:get_device_id", (), (ENGINE,)),
+    # agent loops, Pass@k in validation
+    Name(f"{_AGENT}:AgentLoopBase.run", ("sampling_params",), (AGENTS,)),
+    Name(f"{_AGENT}:AgentLoopBase.apply_chat_template", ("messages",), (AGENTS,)),
+    Name(f"{_AGENT}:AgentLoopMetrics", (), (AGENTS,)),
+    Name(f"{_AGENT}:AgentLoopOutput", ("prompt_ids", "response_ids", "response_mask", "reward_score"), (AGENTS,)),
+    Name(f"{_AGENT}:register", ("agent_name",), (AGENTS,)),
+    Name("verl.experimental.agent_loop.tool_parser:ToolParser.get_tool_parser", (), (AGENTS,)),
+    Name("verl.workers.config.rollout:AgentLoopConfig", (), (AGENTS,)),
+    Name("verl.utils.profiler:simple_timer", ("name", "timing_raw"), (AGENTS,)),
+    Name(f"{_V1}:AgentLoopManagerTQ", (), (PASS_AT_K,)),
+    Name("verl.utils.tensordict_utils:list_of_dict_to_tensordict", (), (PASS_AT_K,)),
     # fields of a batch, by the module that writes them
     Name(
         "verl.experimental.agent_loop.agent_loop",
@@ -151,12 +168,33 @@ NAMES = (
     Name(f"{_V1}.replay_buffer:ReplayBuffer.sample", (), (SAMPLER,)),
     Name(f"{_V1}.replay_buffer:ReplayBufferAsync", (), (SAMPLER,)),
     Name("transfer_queue:kv_batch_get", ("keys", "partition_id", "select_fields"), (SAMPLER,)),
+    # checks of an installation and of a configuration, evaluation
+    Name("verl.trainer.ppo.core_algos:ADV_ESTIMATOR_REGISTRY", ("grpo",), (DOCTOR,)),
+    Name("verl.trainer.ppo.core_algos:get_adv_estimator_fn", ("name_or_enum",), (DRY_RUN,)),
+    Name("verl.trainer.ppo.reward:get_custom_reward_fn", ("config",), (DRY_RUN,)),
+    Name("verl.trainer.ppo.reward:resolve_reward_manager_cls", ("config",), (DRY_RUN,)),
+    Name("verl.trainer.ppo.utils:need_critic", ("config",), (DRY_RUN,)),
+    Name("verl.trainer.ppo.utils:need_reference_policy", ("config",), (DRY_RUN,)),
+    Name("verl.utils.config:validate_config", ("config", "use_reference_policy", "use_critic"), (DRY_RUN,)),
+    Name("verl.utils.import_utils:load_class_from_fqn", (), (DOCTOR,)),
+    Name("verl.utils.import_utils:load_extern_object", (), (DOCTOR,)),
+    Name("verl.utils.reward_score:default_compute_score", ("data_source", "solution_str", "ground_truth"), (JUDGE,)),
+    Name("verl.utils.reward_score.sandbox_fusion:compute_score", (), (CODE_REWARD,)),
     # the command
     Name("verl.trainer.main_ppo:main", (), (QUICKSTART,)),
     Name(
         "verl.utils.checkpoint.checkpoint_manager", ("latest_checkpointed_iteration.txt", "global_step_"), (QUICKSTART,)
     ),
     Name(f"{_V1}.trainer_base:TRAINER_REGISTRY", ("sync", "colocate_async", "separate_async"), (ROLLOUT, SAMPLER)),
+)
+
+# which need Megatron-Core
+MEGATRON_NAMES = (
+    Name("verl.workers.config:McoreEngineConfig", ("tensor_model_parallel_size", "sequence_parallel"), (MEGATRON,)),
+    Name("verl.utils.megatron_utils:unwrap_model", (), (MEGATRON,)),
+    Name(_MEGATRON, ("model_config", "engine_config", "tf_config"), (MEGATRON,)),
+    Name(f"{_MEGATRON}._lm_head_logits_processor", ("logits",), (MEGATRON,)),
+    Name(f"{_MEGATRON}.prepare_model_outputs", ("output", "data"), (MEGATRON,)),
 )
 
 # set by our YAML files and known to this package alone
@@ -166,6 +204,15 @@ OUR_KEYS = (
     "actor_rollout_ref.actor.fsdp_config.resrl",
     "actor_rollout_ref.actor.fsdp_config.bypass_mode",
     "actor_rollout_ref.actor.fsdp_config.adv_estimator",
+    "actor_rollout_ref.actor.fsdp_config.actor_strategy",
+    "actor_rollout_ref.actor.megatron",  # there is none before model_engine=megatron
+    "actor_rollout_ref.rollout.agent.environment",
+    "actor_rollout_ref.rollout.agent.max_tokens_per_turn",
+    "actor_rollout_ref.rollout.agent.environment_settings",
+    "actor_rollout_ref.rollout.agent.max_steps",
+    "reward.reward_kwargs.max_resp_len",  # of verl's DAPO reward manager
+    "reward.reward_kwargs.overlong_buffer_cfg",
+    "defaults",
     "reward.reward_kwargs.length_scale",
     "trainer.v1.sampler.sampler_kwargs",  # verl's, but empty there
     "hydra",
