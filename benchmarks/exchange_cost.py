@@ -20,7 +20,7 @@ from verl_resrl.sampling import hash64
 RANKS = (2, 4, 8)
 SIZE = {
     "cuda": Size(64, 8, 1024, 2560, 64, torch.bfloat16),
-    "cpu": Size(8, 8, 128, 512, 32, torch.bfloat16),
+    "cpu": Size(4, 8, 1024, 512, 32, torch.bfloat16),
 }
 MOST_PROCESSES = 4  # on a CPU
 REPEATS = 5

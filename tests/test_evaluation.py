@@ -185,6 +185,26 @@ def test_every_checkpoint_of_every_run(task: Path, evaluated: Path, tmp_path: Pa
         assert samples_in(tmp_path / folder) == samples_in(evaluated)[:SAMPLES]
 
 
+def test_a_benchmark_stands_for_options_that_those_beside_it_override(
+    task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["eval", "--model", str(task / "model"), "--benchmark", "math500", "--out", str(tmp_path / "out")]
+    assert call(*given)[2] == (
+        "error: data/math500.parquet does not exist: python scripts/prepare_data.py math500 writes it\n"
+    )
+    (tmp_path / "data").mkdir()
+    problem = row(0) | {"reward_model": {"style": "rule", "ground_truth": "7"}}
+    write_rows(tmp_path / "data" / "math500.parquet", problem)
+    code, _, stderr = call(*given, "--max-tokens", "4", "--n", "2", "--k", "1,2")
+    assert (code, stderr) == (0, "")
+    settings = json.loads((tmp_path / "out" / "settings.json").read_text())
+    assert (settings["max_tokens"], settings["n"], settings["k"]) == (4, 2, [1, 2])
+    assert (settings["temperature"], settings["max_prompt_tokens"]) == (0.6, 2048)
+    assert settings["chat_template_kwargs"] == {"enable_thinking": False}
+    assert settings["reward_file"].endswith("math_reward.py")
+
+
 def test_help_is_quick_and_teaches() -> None:
     code = (
         "import sys, verl_resrl.cli; print([m for m in ('torch', 'verl', 'ray', 'transformers') if m in sys.modules])"
@@ -221,6 +241,7 @@ def test_help_is_quick_and_teaches() -> None:
         (["--steps", "3"], "--steps chooses checkpoints of a --run"),
         (["--run", "."], "either --model MODEL or --run RUN_DIR"),
         (["--chat-template-kwargs", "{"], "--chat-template-kwargs is not JSON"),
+        (["--benchmark", "aime99"], "--benchmark aime99 must be one of aime24, aime25"),
     ],
 )
 def test_bad_input_is_named_in_one_line(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click.core import ParameterSource
 
 from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings
 
@@ -30,6 +31,10 @@ Every checkpoint of two training runs, with the reward file of the training, int
 
     resrl eval --run outputs/resrl --run outputs/grpo --data test.parquet --reward-file reward.py
 
+A benchmark of the paper with the paper's protocol (options beside it win), prepared by scripts/prepare_data.py aime24:
+
+    resrl eval --run outputs/resrl --benchmark aime24
+
 Two checkpoints, and three problems shown token by token with the weights of ResRL:
 
     resrl eval --run outputs/resrl --steps 10,50 --data test.parquet --token-weights 3
@@ -37,6 +42,7 @@ Two checkpoints, and three problems shown token by token with the weights of Res
 
 
 def evaluate(
+    context: typer.Context,
     model: Annotated[
         str | None, typer.Option(help="Hugging Face model: a folder, or a name on the hub.", show_default=False)
     ] = None,
@@ -49,6 +55,10 @@ def evaluate(
     ] = None,
     data: Annotated[
         list[Path] | None, typer.Option(help="Parquet file in verl's format. May be repeated.", show_default=False)
+    ] = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(help="Take data, reward and sampling from the protocol of this benchmark.", show_default=False),
     ] = None,
     steps: Annotated[
         str | None, typer.Option(help="With --run: only these steps, such as 10,20.", show_default="all")
@@ -98,21 +108,14 @@ def evaluate(
     # threads that spin while they wait take the cores from whatever else runs; read when torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        common = {
-            "data": tuple(str(file.expanduser().resolve()) for file in data or ()),
-            "n": n,
-            "k": _numbers("k", k) if k is not None else _powers_of_two(n),
-            "temperature": temperature,
-            "top_p": top_p,
-            "max_tokens": max_tokens,
-            "max_prompt_tokens": max_prompt_tokens,
-            "seed": seed,
-            "limit": limit,
+        options: dict[str, Any] = context.params | _protocol(context, benchmark)
+        k, reward_file = options["k"], options["reward_file"]
+        same = ("n", "temperature", "top_p", "max_tokens", "max_prompt_tokens", "seed", "limit", "threshold")
+        common = {name: options[name] for name in (*same, "tensor_parallel_size", "token_weights")} | {
+            "data": tuple(str(file.expanduser().resolve()) for file in options["data"] or ()),
+            "k": _numbers("k", k) if k is not None else _powers_of_two(options["n"]),
             "reward_file": str(reward_file.expanduser().resolve()) if reward_file else None,
-            "threshold": threshold,
-            "tensor_parallel_size": tensor_parallel_size,
-            "chat_template_kwargs": _json_object(chat_template_kwargs),
-            "token_weights": token_weights,
+            "chat_template_kwargs": _json_object(options["chat_template_kwargs"]),
         }
         _evaluate(_targets(model, run or [], steps, out), common, backend)
     except EvaluationError as error:
@@ -121,6 +124,20 @@ def evaluate(
     except KeyboardInterrupt:
         typer.echo("stopped; the same command continues from here", err=True)
         raise typer.Exit(130) from None
+
+
+def _protocol(context: typer.Context, benchmark: str | None) -> dict[str, Any]:
+    """Options of a benchmark's protocol, less those that were given."""
+    if benchmark is None:
+        return {}
+    from verl_resrl.evaluation.protocol import options_of
+
+    given = {name for name in context.params if context.get_parameter_source(name) == ParameterSource.COMMANDLINE}
+    options = {name: value for name, value in options_of(benchmark).items() if name not in given}
+    for file in options.get("data", ()):
+        if not file.exists():
+            raise EvaluationError(f"{file} does not exist: python scripts/prepare_data.py {benchmark} writes it")
+    return options
 
 
 def _evaluate(targets: Sequence["Target"], common: dict[str, Any], backend: str) -> None:
