@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from click.core import ParameterSource
 
 from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings
 
@@ -132,7 +131,8 @@ def _protocol(context: typer.Context, benchmark: str | None) -> dict[str, Any]:
         return {}
     from verl_resrl.evaluation.protocol import options_of
 
-    given = {name for name in context.params if context.get_parameter_source(name) == ParameterSource.COMMANDLINE}
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
     options = {name: value for name, value in options_of(benchmark).items() if name not in given}
     for file in options.get("data", ()):
         if not file.exists():
