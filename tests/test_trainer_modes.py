@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer import PROMPTS, make_task, run
+from tests.trainer import make_task, run
 
 pytestmark = pytest.mark.e2e
 
@@ -23,7 +23,6 @@ def test_separate_async(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         "resrl.rank=4",
         "resrl.hidden_state_at=consuming",
         "resrl.measure_lld=True",
-        f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS // 2}",
         "trainer.v1.trainer_mode=separate_async",
         "actor_rollout_ref.rollout.nnodes=1",
         "actor_rollout_ref.rollout.n_gpus_per_node=1",

@@ -93,8 +93,16 @@ def read_steps(out: Path, method: str) -> dict[int, dict[str, Any]]:
     return {entry["step"]: entry["data"] for entry in map(json.loads, lines)}
 
 
-# times, and what compares the rollout's probabilities with the actor's: these vary by a rounding
-_VARIES = ("timing", "perf/", "resrl/seconds", "exchange_seconds", "rollout_corr/", "training/rollout_")
+# times and memory, and what compares the rollout's probabilities with the actor's: these vary by a rounding
+_VARIES = (
+    "timing",
+    "perf/",
+    "resrl/seconds",
+    "resrl/peak_gb",
+    "exchange_seconds",
+    "rollout_corr/",
+    "training/rollout_",
+)
 
 
 def differences(first: dict[str, Any], second: dict[str, Any]) -> set[str]:

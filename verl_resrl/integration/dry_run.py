@@ -159,8 +159,8 @@ def check_data(files: Any, missing_ok: bool) -> list[str]:
         path = Path(name).expanduser()
         if not path.exists():
             if not missing_ok:
-                raise DryRunError(f"{path}: no such file; scripts/prepare_data.py --list shows what it can make")
-            lines.append(f"{path}: not there yet, see scripts/prepare_data.py {path.stem}")
+                raise DryRunError(f"{path}: no such file; docs/reproduction.md says what makes it")
+            lines.append(f"{path}: not there yet, docs/reproduction.md says what makes it")
             continue
         try:
             table = pq.ParquetFile(path)

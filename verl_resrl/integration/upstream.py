@@ -107,7 +107,8 @@ NAMES = (
     Name("verl.utils.device:get_device_id", (), (ENGINE,)),
     # agent loops, Pass@k in validation
     Name(f"{_AGENT}:AgentLoopBase.run", ("sampling_params",), (AGENTS,)),
-    Name(f"{_AGENT}:AgentLoopBase.apply_chat_template", ("messages",), (AGENTS,)),
+    Name(f"{_AGENT}:AgentLoopBase", ("continuous_token_builder", "server_manager", "rollout_config"), (AGENTS,)),
+    Name(f"{_AGENT}:AgentLoopBase.ct_merge_assistant_token", (), (AGENTS,)),
     Name(f"{_AGENT}:AgentLoopMetrics", (), (AGENTS,)),
     Name(f"{_AGENT}:AgentLoopOutput", ("prompt_ids", "response_ids", "response_mask", "reward_score"), (AGENTS,)),
     Name(f"{_AGENT}:register", ("agent_name",), (AGENTS,)),
@@ -192,7 +193,7 @@ NAMES = (
 MEGATRON_NAMES = (
     Name("verl.workers.config:McoreEngineConfig", ("tensor_model_parallel_size", "sequence_parallel"), (MEGATRON,)),
     Name("verl.utils.megatron_utils:unwrap_model", (), (MEGATRON,)),
-    Name(_MEGATRON, ("model_config", "engine_config", "tf_config"), (MEGATRON,)),
+    Name(_MEGATRON, ("model_config", "engine_config"), (MEGATRON,)),
     Name(f"{_MEGATRON}._lm_head_logits_processor", ("logits",), (MEGATRON,)),
     Name(f"{_MEGATRON}.prepare_model_outputs", ("output", "data"), (MEGATRON,)),
 )
