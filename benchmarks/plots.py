@@ -52,11 +52,12 @@ def write_plots(rows: list[Measurement], folder: Path, device: str) -> list[Path
 def _bars(rows: list[Measurement]) -> Figure:
     """Axes for each metric; in it, bars for each case and method."""
     metrics = [metric for metric in METRICS if any(row.metric == metric for row in rows)]
-    cases, methods = (list(dict.fromkeys(getattr(row, name) for row in rows)) for name in ("case", "method"))
+    cases = list(dict.fromkeys(row.case for row in rows))
     figure, axes = plt.subplots(1, len(metrics), figsize=(4 * len(metrics), 4), dpi=120, squeeze=False)
-    width = 0.8 / len(methods)
     for axis, metric in zip(axes[0], metrics, strict=True):
         title, factor = METRICS[metric]
+        methods = list(dict.fromkeys(row.method for row in rows if row.metric == metric))
+        width = 0.8 / len(methods)
         for number, method in enumerate(methods):
             chosen = [row for row in rows if (row.method, row.metric) == (method, metric)]
             places = [cases.index(row.case) + (number - (len(methods) - 1) / 2) * width for row in chosen]
