@@ -222,6 +222,14 @@ def test_nothing_waits_for_the_device() -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
+def test_a_rank_without_any_group_gets_nothing(device: str) -> None:
+    hidden, nothing = random_states(4, 96, device), torch.zeros(0, dtype=torch.int64, device=device)
+    subspaces = fit_subspaces(hidden, nothing, nothing, 8, seed=0)
+    e, a = residual_and_alignment(hidden, nothing, nothing, subspaces, "triton")
+    assert e.shape == a.shape == (0,)
+
+
+@pytest.mark.parametrize("device", DEVICES)
 def test_states_in_host_memory_pass_group_by_group(device: str) -> None:
     compute = importlib.import_module("verl_resrl.residual_triton").residual_and_alignment
     hidden, counts = random_states(120, 96, device), torch.tensor([7, 0, 33, 1], device=device)

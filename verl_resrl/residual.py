@@ -25,6 +25,7 @@ NOISE_SHARE = 1e-10
 # Shapes of matrix products are the same whatever the number of tokens, and whole vectors of 16: on a CPU, the result
 # for a token then does not depend, not even in its last bit, on which other tokens are computed with it.
 ROWS_PER_BLOCK = {"cpu": 256}
+ROWS_AT_A_TIME = 16384  # that come out of host memory
 ROWS_PER_BLOCK_ELSEWHERE = 8192  # bounds the float32 workspace to a few times 8192 x d
 VECTOR = 16
 
@@ -89,7 +90,10 @@ def residual_and_alignment(
     Raises:
         ValueError: see ``choose_backend``.
     """
-    if choose_backend(backend, hidden.dtype, rows.device, subspaces.basis.shape[2]) == "torch":
+    chosen = choose_backend(backend, hidden.dtype, rows.device, subspaces.basis.shape[2])
+    if not len(rows):  # a rank may have no token of any active group
+        return torch.empty(0, device=rows.device), torch.empty(0, device=rows.device)
+    if chosen == "torch":
         return reference(hidden, rows, counts, subspaces)
     from verl_resrl.residual_triton import residual_and_alignment as fused
 
@@ -101,7 +105,7 @@ def residual_and_alignment(
 def group_by_group(
     compute: Callable[..., tuple[Tensor, Tensor]], hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces
 ) -> tuple[Tensor, Tensor]:
-    """Compute e and a with one group's hidden states at a time on the device.
+    """Compute e and a with a part of one group's hidden states at a time on the device.
 
     Args:
         compute: what computes them of hidden states on the device.
@@ -111,7 +115,9 @@ def group_by_group(
     for group, part in enumerate(rows.split(counts.tolist())):
         own = slice(group, group + 1)
         subspace = Subspaces(subspaces.centroid[own], subspaces.basis[own], subspaces.rms[own])
-        results.append(compute(take(hidden, part), torch.arange(len(part), device=rows.device), counts[own], subspace))
+        for piece in part.split(ROWS_AT_A_TIME):
+            place, count = torch.arange(len(piece), device=rows.device), torch.full_like(counts[own], len(piece))
+            results.append(compute(take(hidden, piece), place, count, subspace))
     residual, alignment = zip(*results, strict=True)
     return torch.cat(residual), torch.cat(alignment)
 

@@ -210,16 +210,15 @@ class ResRLEngineMixin(GuardedEngineMixin):
         weighted, plain = data.copy(), data.copy()  # shallow: verl may use the mini-batch again
         for copy, weights in ((weighted, data["resrl_weights"]), (plain, None)):
             copy["advantages"] = weighted_advantages(data, weights, self._resrl, self._adv_estimator)
-        scale = _negative_scale(data["advantages"].values(), data["resrl_weights"].values())
         outputs, failure = self.guarded_train_batch(weighted, plain, loss_function, self._resrl.on_failure)
         metrics = outputs.get("metrics")
         if metrics is None:  # another process of this replica has the loss
             return outputs
-        self._report_shift(metrics)
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
+        self._report_shift(metrics, exchange)
         own = self._metrics | fallback_metrics(self._metrics, failure, data["resrl_weights"], data["uid"], exchange)
         metrics.update({name: [value] for name, value in own.items()})
-        metrics["resrl/negative_advantage_scale"] = [scale]
+        metrics["resrl/negative_advantage_scale"] = [_negative_scale(data, exchange)]
         if self._displacement is not None and tu.get_non_tensor_data(data, key="update_lr_scheduler", default=False):
             metrics.update({name: [value] for name, value in self._measure_displacement().items()})
         return outputs
@@ -233,11 +232,12 @@ class ResRLEngineMixin(GuardedEngineMixin):
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
         return displacement.metrics(output["model_output"]["log_probs"], exchange)
 
-    def _report_shift(self, metrics: dict[str, Any]) -> None:
-        """Turn the sums of the policy loss into one mean over the tokens of positive sequences."""
+    def _report_shift(self, metrics: dict[str, Any], exchange: Exchange) -> None:
+        """Turn the sums of the policy loss into one mean over the tokens of positive sequences of all ranks."""
         if SHIFT_SUM not in metrics:
             return
-        total, tokens = (sum(metrics.pop(name).values) for name in (SHIFT_SUM, POSITIVE_TOKENS))
+        sums = [float(sum(metrics.pop(name).values)) for name in (SHIFT_SUM, POSITIVE_TOKENS)]
+        total, tokens = exchange.sum(torch.tensor(sums, dtype=torch.float64)).tolist()
         if tokens:
             metrics["resrl/positive_logp_shift"] = [total / tokens]
 
@@ -251,8 +251,9 @@ def _model_output(batch: Batch, weights: Tensor, residual: Tensor, alignment: Te
     }
 
 
-def _negative_scale(advantages: Tensor, weights: Tensor) -> float:
+def _negative_scale(data: TensorDict, exchange: Exchange) -> float:
     """Share of the negative advantage that the weights leave: sum |w A| / sum |A| over tokens with A < 0."""
-    size = advantages.clamp(max=0).abs()
-    total = size.sum()
-    return float((size * weights).sum() / total) if total > 0 else 1.0
+    size = data["advantages"].values().clamp(max=0).abs().double()
+    left = torch.stack([(size * data["resrl_weights"].values()).sum(), size.sum()])
+    weighted, whole = exchange.sum(left).tolist()
+    return weighted / whole if whole > 0 else 1.0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed as dist
 from tensordict import TensorDict
+from torch.distributed.checkpoint import CheckpointException
 from verl.utils.device import get_device_name
 from verl.workers.engine import BaseEngine
 
@@ -20,6 +21,7 @@ from verl_resrl.exchange import Exchange
 from verl_resrl.weights import NonFiniteError
 
 MOST_PROMPTS, MOST_CHARACTERS = 3, 60  # of a rank in a message of one line
+FAILED_WRITE = ("PytorchStreamWriter", "inline_container", "No space left")  # in what torch.save raises on a full disk
 if TYPE_CHECKING:
     _Engine = BaseEngine
 else:
@@ -46,8 +48,15 @@ class LossWatch:
         self._loss_function, self._describe = loss_function, describe
         self.failed: list[str] = []
 
-    def __call__(self, model_output: dict[str, Any], data: TensorDict, dp_group: Any = None) -> Any:
-        """Compute the loss of a micro-batch; see ``verl.workers.utils.losses.ppo_loss``."""
+    def __call__(
+        self, model_output: dict[str, Any] | None = None, data: Any = None, dp_group: Any = None, **kwargs: Any
+    ) -> Any:
+        """Compute the loss of a micro-batch; see ``verl.workers.utils.losses.ppo_loss``.
+
+        verl's distillation also calls it on logits, which has nothing to do with us.
+        """
+        if model_output is None:
+            return self._loss_function(data=data, **kwargs)
         loss, metrics = self._loss_function(model_output=model_output, data=data, dp_group=dp_group)
         if not torch.isfinite(loss):
             fields = [model_output["log_probs"], data["old_log_probs"], data["advantages"]]
@@ -126,9 +135,19 @@ class GuardedEngineMixin(_Engine):
             self._failure = "loss"
             self.optimizer_zero_grad()
             return float("nan")
-        norm = super().optimizer_step()  # leaves the update out itself if the norm is not finite
-        self._failure = None if torch.isfinite(torch.as_tensor(norm)).all() else "gradient"
+        if not self._gradient_is_finite():
+            self._failure = "gradient"
+            self.optimizer_zero_grad()
+            return float("nan")
+        norm = super().optimizer_step()  # FSDP engines leave the update out themselves if the norm is not finite
+        # to scale a loss for float16, verl tries scales until the gradient overflows no more
+        scaled = getattr(self, "scaler", None) is not None
+        self._failure = None if scaled or torch.isfinite(torch.as_tensor(norm)).all() else "gradient"
         return norm
+
+    def _gradient_is_finite(self) -> bool:
+        """Look before the update, on engines that would make it with whatever gradient there is; on all ranks alike."""
+        return True
 
     def _describe(self, data: TensorDict, rows: Sequence[int]) -> str:
         return describe_prompts(data, rows, getattr(self.model_config, "tokenizer", None))
@@ -152,7 +171,9 @@ class GuardedEngineMixin(_Engine):
         """
         try:
             super().save_checkpoint(local_path, hdfs_path, global_step, max_ckpt_to_keep, **kwargs)
-        except (OSError, RuntimeError) as error:  # torch.save raises the latter on a full disk
+        except (OSError, RuntimeError, CheckpointException) as error:
+            if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in FAILED_WRITE):
+                raise  # of a collective, say, after all has been written: what is there may be whole
             shutil.rmtree(local_path, ignore_errors=True)
             reason = " ".join(str(error).split())[:300]
             raise CheckpointError(

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
+from verl.utils.device import get_device_name
 from verl.utils.megatron_utils import unwrap_model
 from verl.workers.config import McoreEngineConfig
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.megatron.transformer_impl import MegatronEngineWithLMHead
 
 from verl_resrl.config import ResRLConfig
+from verl_resrl.exchange import Exchange
 from verl_resrl.integration.advantages import OWN_ESTIMATOR
 from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
 from verl_resrl.integration.tap import layer_index
@@ -105,6 +107,16 @@ class ResRLMegatronMixin(ResRLEngineMixin, _MegatronEngine):
                 hidden = gather_sequence(hidden)
             outputs[_HIDDEN] = hidden.transpose(0, 1).contiguous()
         return outputs
+
+    def _gradient_is_finite(self) -> bool:
+        """Megatron would apply a gradient that is not finite; ``main_grad`` holds what a rank has of it."""
+        bad = 0
+        for parameter in (p for chunk in self.module for p in chunk.parameters() if p.requires_grad):
+            gradient = getattr(parameter, "main_grad", None)
+            gradient = parameter.grad if gradient is None else gradient
+            if gradient is not None:
+                bad += int(not torch.isfinite(gradient).all())
+        return not Exchange(torch.distributed.group.WORLD, get_device_name()).sum(torch.tensor([bad])).item()
 
     def prepare_model_outputs(self, output: dict[str, Any], data: TensorDict) -> Any:
         """Take the hidden states out of a micro-batch's outputs and keep those of its response tokens."""
