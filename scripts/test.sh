@@ -2,7 +2,8 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
 # From a fresh clone: install what the tests need and run all that this machine can; arguments go to pytest.
-#   bash scripts/test.sh                  everything; tests marked gpu are skipped where there is no GPU
+#   bash scripts/test.sh                  all but what is marked long; what is marked gpu is skipped where there is none
+#   bash scripts/test.sh -m ""            with the long ones: a killed worker, an asynchronous trainer, an agent
 #   bash scripts/test.sh -m "not e2e"     without the runs of verl's trainer
 set -euo pipefail
 
@@ -22,4 +23,7 @@ if ! command -v chromedriver >/dev/null && command -v apt-get >/dev/null && [[ $
         >/dev/null 2>&1 || echo "setup: chromium and chromium-driver could not be installed with apt-get" >&2
 fi
 cd "$ROOT"
+if [[ " $* " != *" -m "* ]]; then
+    set -- -m "not long" "$@"
+fi
 exec "$PYTHON" -m pytest "$@"

@@ -117,6 +117,7 @@ def as_batch(episodes: list[AgentLoopOutput]) -> TensorDict:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_resrl_trains_on_textworld(games: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from verl.plugin.platform.platform_manager import set_platform
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo

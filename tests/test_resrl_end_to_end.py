@@ -66,6 +66,7 @@ def test_resrl(steps: list[dict[str, Any]]) -> None:
     assert steps[0]["critic/score/mean"] != steps[1]["critic/score/mean"]
 
 
+@pytest.mark.long
 def test_killed_worker(
     steps: list[dict[str, Any]], task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

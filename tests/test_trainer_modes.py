@@ -10,7 +10,7 @@ import pytest
 
 from tests.trainer import make_task, run
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 def test_separate_async(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

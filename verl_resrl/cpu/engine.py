@@ -3,12 +3,12 @@
 """verl's own FSDP2 engine, registered for device "cpu"."""
 
 import dataclasses
-import os
 from typing import TYPE_CHECKING, Any
 
-import torch.distributed
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+
+from verl_resrl.cpu.process import use_all_cores
 
 if TYPE_CHECKING:
     _FSDPEngine = FSDPEngineWithLMHead
@@ -37,24 +37,3 @@ class CPUEngineMixin(_FSDPEngine):
 @EngineRegistry.register(model_type="language_model", backend="fsdp2", device="cpu")
 class CPUEngine(CPUEngineMixin, FSDPEngineWithLMHead):
     """verl's FSDP2 engine on a CPU."""
-
-
-def use_all_cores() -> None:
-    """Let this process compute on every core that it may use, unless torch.distributed shares them with others.
-
-    Training and generation take turns, so that each may have all of them.
-    """
-    ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(cores // ranks, 1))
-
-
-def start_process_group() -> None:
-    """Start torch.distributed in a worker process of verl's, before verl does.
-
-    verl asks for the backend "cpu:gloo,cpu:gloo", which torch rejects; it uses a group that exists already.
-    """
-    if os.environ.get("WG_BACKEND") == "ray" and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group(
-            backend="cpu:gloo", rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"])
-        )

@@ -25,8 +25,8 @@ from verl.workers.rollout.base import BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, TokenOutput
 from verl.workers.rollout.utils import ensure_async_iterator
 
-from verl_resrl.cpu.engine import use_all_cores
 from verl_resrl.cpu.generate import Completion, Request, generate
+from verl_resrl.cpu.process import use_all_cores
 
 QUIET_SECONDS = 0.05  # requests of a step come in a burst; it is over when none arrived for so long
 _PRECISION = {"fp32": "float32", "bf16": "bfloat16"}
