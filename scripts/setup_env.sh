@@ -76,10 +76,9 @@ _install_torch_with_uv() { # VERSION; uv knows where PyTorch's CPU builds are
     "$PYTHON" -m pip install uv && "$PYTHON" -m uv pip install --python "$PYTHON" --torch-backend=cpu "torch==$1"
 }
 
-# What the installation depends on. Sources are not part of it: the install is editable.
+# One line that names what an installation depends on. Sources are not part of it: the install is editable.
 _stamp() { # EXTRAS
-    echo "$1 ${TORCH_VERSION:-}"
-    cat "$SETUP_ROOT/setup.py"
+    echo "$1 ${TORCH_VERSION:-default} $(cksum <"$SETUP_ROOT/setup.py")"
 }
 
 setup_env() { # EXTRAS, such as cpu or cpu,test
@@ -94,8 +93,8 @@ setup_env() { # EXTRAS, such as cpu or cpu,test
             _fail "cannot create $venv, see $SETUP_LOG (on Debian and Ubuntu, install python3-venv first)"
     fi
     _fits "$PYTHON" || _fail "$("$PYTHON" --version) in $venv: Python 3.10, 3.11 or 3.12 is needed"
-    local stamp=$venv/verl_resrl_setup.stamp
-    if [[ -f $stamp && $(<"$stamp") == "$(_stamp "$extras")" ]]; then
+    local stamps=$venv/verl_resrl_setup.stamps # one line for each set of extras that has been installed
+    if grep -qxF "$(_stamp "$extras")" "$stamps" 2>/dev/null; then
         return
     fi
     echo "setup: log in $SETUP_LOG"
@@ -109,5 +108,6 @@ setup_env() { # EXTRAS, such as cpu or cpu,test
         _phase "bfcl-eval" "$PYTHON" -m pip install --no-deps "bfcl-eval==2026.3.23" ||
             _fail "installing bfcl-eval failed, see $SETUP_LOG"
     fi
-    _stamp "$extras" >"$stamp"
+    # another setup.py may have changed what earlier extras installed
+    printf '%s\n%s\n' "$(grep -F " $(cksum <"$SETUP_ROOT/setup.py")" "$stamps" 2>/dev/null)" "$(_stamp "$extras")" >"$stamps"
 }

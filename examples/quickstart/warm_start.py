@@ -89,7 +89,7 @@ def warm_start(train_file: Path, folder: Path, seed: int, report: Callable[[int,
     ]
     tokenizer = character_tokenizer()
     model = small_model(tokenizer, seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, betas=(0.9, 0.95), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LR, betas=(0.9, 0.95), weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _learning_rate)
     rng = random.Random(seed)
     for step in range(STEPS):

@@ -104,8 +104,9 @@ def evaluate(
     ] = None,
 ) -> None:
     """See HELP."""
-    # threads that spin while they wait take the cores from whatever else runs; read when torch is loaded
+    # threads that spin for long while they wait take the cores from whatever else runs; read when torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         options: dict[str, Any] = context.params | _protocol(context, benchmark)
         k, reward_file = options["k"], options["reward_file"]
