@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Numbers that are not finite are reported with step, rank and prompt; a full disk keeps the checkpoint before."""
 
+import re
 import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.distributed.checkpoint import CheckpointException
 from verl.utils import tensordict_utils as tu
 
 from tests.engines import VOCABULARY, make_batch, make_engine, save_model, start_process_group
 from tests.test_engine import SEQUENCES, infer, train, with_advantages
 from tests.test_ranks import PLACES
-from verl_resrl.integration.faults import CheckpointError, NonFiniteUpdateError
+from verl_resrl.integration.faults import CheckpointError, GuardedEngineMixin, NonFiniteUpdateError
 from verl_resrl.weights import NonFiniteError
 
 STOP, FALLBACK = {"rank": 5}, {"rank": 5, "on_failure": "fallback"}
@@ -158,3 +160,41 @@ def test_full_disk_leaves_the_checkpoint_before_and_says_so(model: Path, tmp_pat
     assert not folders[1].exists()
     engine.load_checkpoint(str(folders[0]))
     assert same(parameters(engine), saved)
+
+
+class HalfWritten:
+    """Stands for verl's engine: writes half a checkpoint and raises."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def save_checkpoint(self, local_path: str, *_: Any) -> None:
+        Path(local_path).mkdir()
+        (Path(local_path) / "half").touch()
+        raise self.error
+
+
+class GuardedHalfWritten(GuardedEngineMixin, HalfWritten):  # type: ignore[misc]
+    """What raises inside of our guard."""
+
+
+@pytest.mark.parametrize(
+    ("error", "of_the_disk"),
+    [
+        (OSError(28, "No space left on device"), True),
+        (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"), True),
+        (CheckpointException("write", {0: (OSError(28, "No space left on device"), None)}), True),  # of Megatron
+        (RuntimeError("Gloo: connection closed by peer"), False),
+    ],
+)
+def test_a_checkpoint_that_could_not_be_written_goes_and_one_that_may_be_whole_stays(
+    error: BaseException, of_the_disk: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: 3)
+    folder = tmp_path / "global_step_2"
+    with pytest.raises(CheckpointError if of_the_disk else type(error)) as raised:
+        GuardedHalfWritten(error).save_checkpoint(str(folder), None, 2)
+    assert folder.exists() != of_the_disk
+    if of_the_disk:
+        assert re.match("ResRL: step 2, rank 3: .*the one before stays valid", str(raised.value))
+        assert "\n" not in str(raised.value)

@@ -66,10 +66,24 @@ def run_rank(rank: int, folder: str) -> None:
         weights[name] = output["model_output"]["resrl_weights"].values() if output else None
         if name == "tensor":
             check_sequence_parallel(rank)
+        check_gradient(engine, rank)
         parallel_state.destroy_model_parallel()
     check_context_parallel()
     torch.save(weights, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
+
+
+def check_gradient(engine: Any, rank: int) -> None:
+    """A gradient that is not finite on one rank stops all of them, whichever attribute Megatron keeps it in."""
+    parameter = next(engine.module[0].parameters())
+    parameter.grad = torch.ones_like(parameter)
+    assert engine._gradient_is_finite()
+    parameter.grad[0] = torch.nan if rank == 0 else 1.0
+    assert not engine._gradient_is_finite()
+    parameter.main_grad = torch.ones_like(parameter)  # which Megatron applies; the other one is stale then
+    assert engine._gradient_is_finite()
+    parameter.main_grad[-1] = torch.inf if rank == 1 else 1.0
+    assert not engine._gradient_is_finite()
 
 
 def check_sequence_parallel(rank: int) -> None:

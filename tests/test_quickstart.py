@@ -273,7 +273,10 @@ def make_checkpoints(folder, steps, note):
 def test_a_run_continues_from_the_newest_whole_checkpoint(tmp_path, steps, note, newest):
     make_checkpoints(tmp_path, steps, note)
     assert training.finished_step(tmp_path) == newest
-    training._tidy(tmp_path)
+    whole = [path.name for path in tmp_path.glob("checkpoints/global_step_*") if int(path.name[12:]) <= newest]
+    training._tidy(tmp_path, keep_older=True)
+    assert sorted(path.name for path in tmp_path.glob("checkpoints/global_step_*")) == sorted(whole)
+    training._tidy(tmp_path, keep_older=False)
     left = [path.name for path in tmp_path.glob("checkpoints/global_step_*")]
     assert left == ([f"global_step_{newest}"] if newest else [])
     assert training.finished_step(tmp_path) == newest

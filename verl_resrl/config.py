@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 ON_FAILURE = ("stop", "fallback")
 HIDDEN_OFFLOAD = ("auto", "cpu", "device")
-WEIGHTING = ("residual", "uniform", "shuffled", "entropy")
+ENTROPY_WEIGHTING = ("entropy", "entropy_outside", "entropy_inside")
+WEIGHTING = ("residual", "uniform", "shuffled", "reversed", "departure", *ENTROPY_WEIGHTING)
 HIDDEN_STATE_AT = ("predicting", "consuming")
 LAYERS = ("last", "penultimate", "middle")
 

@@ -12,17 +12,27 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from process import child
 from settings import QuickstartError, Settings
 
 from verl_resrl.evaluation.models import TRACKER
-from verl_resrl.evaluation.progress import Phase
 
 REWARD = "critic/score/mean"  # verl's name of the mean reward of a step
 POLL_SECONDS = 0.5
 _COLOUR_OR_ACTOR = re.compile(r"\x1b\[[0-9;]*m|^\([^)]*pid=[^)]*\)\s*")
 _ERROR = re.compile(r"^(?:[\w.]*\.)?[A-Z]\w*(?:Error|Exception|Killed)\w*: .")
+
+
+class Progress(Protocol):
+    """Who is told how far a training is, such as ``verl_resrl.evaluation.progress.Phase``."""
+
+    def update(self, done: int, total: int, note: str) -> None:
+        """Take steps done, steps in all and a note."""
+
+    def waiting(self, status: str) -> None:
+        """Take a word on what happens before the first step."""
 
 
 def verl_command(
@@ -75,7 +85,7 @@ def verl_command(
             f"{rollout}.log_prob_use_dynamic_bsz=True",
             f"{actor}.use_dynamic_bsz=True",
         ]
-    if method == "resrl":
+    if method.startswith("resrl"):
         command.append(f"resrl.rank={settings.rank}")
     if settings.reward_file is not None:
         command.append(f"reward.custom_reward_function.path={_quoted(settings.reward_file)}")
@@ -97,7 +107,7 @@ def trained_model(folder: Path) -> Path:
     return _checkpoint(folder, finished_step(folder)) / "actor" / "huggingface"
 
 
-def train(command: Sequence[str], folder: Path, steps: int, phase: Phase) -> None:
+def train(command: Sequence[str], folder: Path, steps: int, phase: Progress, keep_older: bool = False) -> None:
     """Run verl until the last step, from the newest checkpoint on.
 
     Args:
@@ -105,12 +115,13 @@ def train(command: Sequence[str], folder: Path, steps: int, phase: Phase) -> Non
         folder: of the run.
         steps: the last step.
         phase: shows the progress.
+        keep_older: whether checkpoints before the newest are of use.
 
     Raises:
         QuickstartError: verl ended without a checkpoint of the last step.
     """
     (folder / "metrics").mkdir(parents=True, exist_ok=True)
-    _tidy(folder)
+    _tidy(folder, keep_older)
     log = folder / "verl.log"
     # verl truncates this file when it starts: each attempt has its own
     metrics = folder / "metrics" / f"{len(list((folder / 'metrics').iterdir())):04}.jsonl"
@@ -139,7 +150,7 @@ def read_metrics(folder: Path) -> dict[int, dict[str, float]]:
     return dict(sorted(steps.items()))
 
 
-def _follow(process: subprocess.Popen, metrics: Path, steps: int, phase: Phase) -> None:
+def _follow(process: subprocess.Popen, metrics: Path, steps: int, phase: Progress) -> None:
     while process.poll() is None:
         entries = _entries(metrics)
         if entries:
@@ -162,11 +173,11 @@ def _entries(metrics: Path) -> dict[int, dict[str, float]]:
     return steps
 
 
-def _tidy(folder: Path) -> None:
-    """Leave only the newest whole checkpoint, and let verl's note point to it."""
+def _tidy(folder: Path, keep_older: bool) -> None:
+    """Leave the newest whole checkpoint and perhaps the older ones, and let verl's note point to the newest."""
     newest = finished_step(folder)
     for step in _checkpoints(folder):
-        if step != newest:
+        if step > newest or (step < newest and not keep_older):
             shutil.rmtree(_checkpoint(folder, step))
     tracker = folder / "checkpoints" / TRACKER
     if newest:

@@ -1,0 +1,232 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The whole study: puzzles, warm start and its evaluation, then every variant under every seed, then the reports."""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from study_settings import EVAL_PROBLEMS, EVAL_SAMPLES, LR, StudySettings, help_text
+from variants import GRPO, ONE_SEED, RESRL, SHOWN_BESIDE, SUITES, Variant
+
+# isort: split
+from process import only_one  # of the quickstart, whose folder study_settings puts on the path
+from rich.console import Console
+from settings import COUNTDOWN, QuickstartError, Settings
+
+from verl_resrl.evaluation.progress import Phases
+from verl_resrl.evaluation.settings import write_json
+
+if TYPE_CHECKING:
+    from trainings import Training
+
+SEED_OF_THE_START = 0
+
+
+class Study:
+    """One study with its folders.
+
+    Args:
+        settings: validated knobs.
+        gpu: whether to train on a GPU.
+        console: where to print.
+    """
+
+    def __init__(self, settings: StudySettings, gpu: bool, console: Console) -> None:
+        self.settings, self.gpu, self.console = settings, gpu, console
+        self.phases = Phases(4 + len(settings.suites), console)  # the trainings count for themselves
+        self.data, self.start = settings.out / "data", settings.out / "start"
+
+    def run(self) -> list[str]:
+        """Do what has not been done yet, then report; one line for each training that failed."""
+        from trainings import run_trainings
+
+        self._claim()
+        self._make_data()
+        self._make_start()
+        self._evaluate_start()
+        trainings = self._trainings()
+        what = f"{len(trainings)} trainings, {self.settings.jobs} at a time; logs and results in {self._runs}"
+        self.console.print(what, highlight=False, soft_wrap=True)
+        failures = run_trainings(trainings, self.settings.jobs, self.console)
+        self._localise()
+        for suite in self.settings.suites:
+            self._report(suite)
+        return failures
+
+    @property
+    def _runs(self) -> Path:
+        return self.settings.out / "runs"
+
+    def _claim(self) -> None:
+        """Runs of other settings must not mix."""
+        file = self.settings.out / "settings.json"
+        new = asdict(self.settings.size) | {"lr": LR, "gpu": self.gpu}
+        del new["meaning"], new["seeds"], new["jobs"]
+        old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else new
+        if old != new:
+            changed = [name for name in new if old.get(name) != new[name]]
+            differ = ", ".join(f"{name} {old.get(name)} there and {new[name]} now" for name in changed)
+            raise QuickstartError(f"OUT: {self.settings.out} holds a study of another size ({differ}); set another OUT")
+        write_json(file, new)
+
+    def _make_data(self) -> None:
+        from quickstart import SIZES, TRAIN_PROBLEMS, WARM_START_FILE
+
+        from verl_resrl.tasks.countdown import generate_problems, write_parquet
+
+        with self.phases.phase("puzzles"):
+            self.data.mkdir(exist_ok=True)
+            num_train, _, num_test = SIZES
+            problems, held_out = generate_problems(num_train, num_test, SEED_OF_THE_START)
+            write_parquet(problems, "train", self.data / WARM_START_FILE)
+            write_parquet(problems[:TRAIN_PROBLEMS], "train", self.data / "train.parquet")
+            write_parquet(held_out, "test", self.data / "test.parquet")
+
+    def _make_start(self) -> None:
+        from quickstart import WARM_START_FILE
+        from warm_start import warm_start
+
+        model = self.start / "model"
+        if model.exists():
+            self.phases.cached("warm start", str(model))
+            return
+        self.start.mkdir(exist_ok=True)
+        with self.phases.phase("warm start") as phase:
+            warm_start(self.data / WARM_START_FILE, model, SEED_OF_THE_START, phase.update)
+
+    def _evaluate_start(self) -> None:
+        from trainings import call
+
+        with self.phases.phase("evaluation of the start") as phase:
+            command = [
+                *_evaluation(self.data),
+                "--model",
+                str(self.start / "model"),
+                "--out",
+                str(self.start / "step_0"),
+            ]
+            call(command, self.start / "evaluation.log", lambda: phase.waiting("sampling"))
+
+    def _trainings(self) -> list["Training"]:
+        """Every seed of every variant, seed after seed, so that a study cut short has something of everything."""
+        from trainings import Training
+
+        size, found = self.settings.size, []
+        for seed in range(self.settings.seeds):
+            for suite in self.settings.suites:
+                for variant in SUITES[suite] if seed == 0 or suite not in ONE_SEED else ():
+                    folder = self._folder(variant, seed)
+                    found.append(
+                        Training(
+                            name=f"{variant.name} seed {seed}",
+                            folder=folder,
+                            command=self._verl_command(variant, seed, folder),
+                            evaluation=[*_evaluation(self.data), "--token-weights", "2", "--run", str(folder)],
+                            start_evaluation=self.start / "step_0",
+                            steps=size.steps,
+                            checkpoints=-(-size.steps // size.save_every),
+                        )
+                    )
+        return found
+
+    def _folder(self, variant: Variant, seed: int) -> Path:
+        return self._runs / f"{variant.name.replace(' ', '-')}-seed{seed}"
+
+    def _verl_command(self, variant: Variant, seed: int, folder: Path) -> list[str]:
+        from training import verl_command
+
+        size = self.settings.size
+        knobs = {
+            "METHODS": "resrl",  # verl_command is given the method
+            "STEPS": size.steps,
+            "ROLLOUTS": size.rollouts,
+            "SAVE_EVERY": size.save_every,
+            "SEED": seed,
+            "LR": variant.lr or LR,
+            "OUT": self.settings.out,
+        }
+        settings = Settings.from_environment({name: str(value) for name, value in knobs.items()})
+        train, test = self.data / "train.parquet", self.data / "test.parquet"
+        paths = {"actor": "actor_rollout_ref.actor", "rollout": "actor_rollout_ref.rollout"}
+        more = [setting.format(**paths) for setting in variant.settings]
+        command = verl_command(variant.method, settings, str(self.start / "model"), [train], [test], folder, self.gpu)
+        # the report tells runs apart by their names
+        return [*command, f"trainer.experiment_name='{variant.name}'", "trainer.max_actor_ckpt_to_keep=null", *more]
+
+    def _localise(self) -> None:
+        """Where the weights of the start, and of what became of it, are high."""
+        from localise import measure
+
+        models = {"start": (self.start / "step_0", self.start / "model")}
+        for variant in (GRPO, RESRL):
+            folder, step = self._folder(variant, 0), self.settings.size.steps
+            model = folder / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface"
+            models[variant.name] = folder / "evaluations" / f"step_{step}", model
+        with self.phases.phase("places of the first wrong tokens") as phase:
+            found = {}
+            for name, (evaluation, model) in models.items():
+                phase.waiting(name)
+                if (evaluation / "summary.json").exists():
+                    found[name] = measure(evaluation, str(model), self.data / "test.parquet")
+            phase.note = str(self.settings.out / "localisation.json")
+            write_json(self.settings.out / "localisation.json", found)
+
+    def _report(self, suite: str) -> None:
+        from trainings import call
+
+        out = self.settings.out / f"report-{suite}"
+        variants = [*SHOWN_BESIDE[suite], *SUITES[suite]]
+        seeds = 1 if suite in ONE_SEED else self.settings.seeds
+        folders = [self._folder(variant, seed) for variant in variants for seed in range(seeds)]
+        folders = [str(folder) for folder in folders if (folder / "evaluations").is_dir()]
+        with self.phases.phase(f"report of {suite}") as phase:
+            phase.note = str(out / "report.html")
+            log = self.settings.out / f"report-{suite}.log"
+            call(["compare", *folders, "--out", str(out)], log, lambda: phase.waiting("comparing"))
+
+
+def _evaluation(data: Path) -> list[str]:
+    numbers = {"n": EVAL_SAMPLES, "limit": EVAL_PROBLEMS, "max-tokens": 32, "max-prompt-tokens": 16}
+    options = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
+    return ["eval", "--data", str(data / "test.parquet"), "--reward-file", str(COUNTDOWN), *options]
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run the study; 0 if everything was trained and reported, 1 on an error, 130 when stopped."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(help_text())
+        return 0
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see quickstart.py
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        settings = StudySettings.from_environment(os.environ)
+        with only_one(settings.out):
+            import torch
+            from transformers.utils import logging
+
+            logging.disable_progress_bar()
+            failures = Study(settings, torch.cuda.is_available(), Console()).run()
+    except QuickstartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command continues from here", file=sys.stderr)
+        return 130
+    for failure in failures:
+        print(f"error: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

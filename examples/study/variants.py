@@ -1,0 +1,84 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the study trains: each variant is a ``+method=`` and what differs from that method's defaults."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train.
+
+    Attributes:
+        name: of its runs in the report, as ``trainer.experiment_name``.
+        method: what follows ``+method=``.
+        settings: more overrides for verl.
+        lr: learning rate, or None for the study's.
+    """
+
+    name: str
+    method: str
+    settings: tuple[str, ...] = ()
+    lr: float | None = None
+
+
+def _plain(*methods: str) -> tuple[Variant, ...]:
+    return tuple(Variant(method, method) for method in methods)
+
+
+def _resrl(name: str, *settings: str) -> Variant:
+    return Variant(f"resrl {name}", "resrl", settings)
+
+
+RESRL = Variant("resrl", "resrl", ("resrl.measure_lld=True",))
+GRPO = Variant("grpo", "grpo")
+BASELINES = (*_plain("psr", "nsr", "w_reinforce", "dapo"),)
+CONTROLS = _plain("grpo_pos", "resrl_uniform", "resrl_shuffled", "resrl_entropy")
+
+# the first one of a suite is its baseline
+METHODS = (GRPO, RESRL, *BASELINES, *CONTROLS)
+
+WEIGHTINGS = (
+    _resrl("consuming", "resrl.hidden_state_at=consuming"),
+    _resrl("reversed", "resrl.weighting=reversed"),
+    _resrl("departure", "resrl.weighting=departure"),
+    _resrl("entropy outside", "resrl.weighting=entropy_outside"),
+    _resrl("entropy inside", "resrl.weighting=entropy_inside"),
+)
+
+# one setting at a time, from the study's rank 16 and the defaults of +method=resrl
+SENSITIVITY = (
+    _resrl("rank 4", "resrl.rank=4"),
+    _resrl("rank 64", "resrl.rank=64"),
+    _resrl("xi 0", "resrl.xi=0"),
+    _resrl("xi 0.5", "resrl.xi=0.5"),
+    _resrl("quantiles 0 1", "resrl.q_low=0", "resrl.q_high=1"),
+    _resrl("quantiles 0.4 0.6", "resrl.q_low=0.4", "resrl.q_high=0.6"),
+    _resrl("lambda_pos 0", "resrl.lambda_pos=0"),
+    _resrl("lambda_pos 0.3", "resrl.lambda_pos=0.3"),
+    _resrl("lambda_pos 1", "resrl.lambda_pos=1"),
+    _resrl("layer penultimate", "resrl.layer=penultimate"),
+    _resrl("layer middle", "resrl.layer=middle"),
+    # as many responses a step, in groups of another size
+    _resrl("groups of 4", "data.train_batch_size=32", "{actor}.ppo_mini_batch_size=16", "{rollout}.n=4"),
+    _resrl("groups of 16", "data.train_batch_size=8", "{actor}.ppo_mini_batch_size=4", "{rollout}.n=16"),
+    *(
+        Variant(f"{method} lr {lr:g}", method, lr=lr)
+        for method in ("resrl", "grpo", "nsr", "w_reinforce")
+        for lr in (1e-4, 4e-4)
+    ),
+)
+
+SUITES: dict[str, tuple[Variant, ...]] = {
+    "methods": METHODS,
+    "weightings": WEIGHTINGS,
+    "sensitivity": SENSITIVITY,
+}
+# runs of the first suite that a suite's report shows beside its own; their own variants train under every seed,
+# those of "sensitivity" under the first one
+SHOWN_BESIDE: dict[str, tuple[Variant, ...]] = {
+    "methods": (),
+    "weightings": (GRPO, RESRL, *CONTROLS),
+    "sensitivity": (GRPO, RESRL, *_plain("nsr", "w_reinforce")),
+}
+ONE_SEED = ("sensitivity",)

@@ -1,0 +1,183 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The study: its knobs, what its variants change, several trainings at a time, and the places of first wrong tokens."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.test_composition import composed, flat
+from verl_resrl import ResRLConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "examples" / "study"), str(ROOT / "examples" / "quickstart")]
+
+from localise import measure  # noqa: E402 (neither folder is a package)
+from settings import COUNTDOWN, QuickstartError  # noqa: E402
+from study import Study  # noqa: E402
+from study_settings import StudySettings  # noqa: E402
+from trainings import Training, run_trainings  # noqa: E402
+from variants import ONE_SEED, SUITES  # noqa: E402
+from warm_start import character_tokenizer, small_model  # noqa: E402
+
+from verl_resrl.evaluation.samples import SAMPLES_FILE  # noqa: E402
+from verl_resrl.tasks.countdown import generate_problems, write_parquet  # noqa: E402
+
+
+def study(folder: Path, **knobs: str) -> Study:
+    return Study(StudySettings.from_environment({"OUT": str(folder), **knobs}), False, Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"SIZE": "huge"}, "SIZE=huge must be one of laptop, gpu"),
+        ({"SUITES": "methods all"}, "SUITES: 'all' is none of methods"),
+        ({"SEEDS": "0"}, r"SEEDS=0 must be an integer in \[1, 100\]"),
+        ({"JOBS": "two"}, r"JOBS=two must be an integer in \[1, 100\]"),
+    ],
+)
+def test_bad_knobs_are_named(knobs: dict[str, str], message: str) -> None:
+    with pytest.raises(QuickstartError, match=message):
+        StudySettings.from_environment(knobs)
+
+
+def test_a_study_of_another_size_is_not_continued(tmp_path: Path) -> None:
+    study(tmp_path)._claim()
+    study(tmp_path, SEEDS="7", SUITES="all")._claim()
+    with pytest.raises(QuickstartError, match=r"holds a study of another size \(steps 30 there and 90 now"):
+        study(tmp_path, SIZE="gpu")._claim()
+
+
+def test_variants_compose_and_differ_from_their_method_in_what_they_say(tmp_path: Path) -> None:
+    whole = study(tmp_path, SUITES="all", SEEDS="2")
+    trainings = {training.folder.name: training for training in whole._trainings()}
+    assert len(trainings) == sum(len(suite) * (1 if name in ONE_SEED else 2) for name, suite in SUITES.items())
+    for variant in (variant for suite in SUITES.values() for variant in suite):
+        command = trainings[whole._folder(variant, 0).name].command
+        overrides = [text for text in command[3:] if not text.startswith("hydra.")]
+        assert set(command) >= {f"+method={variant.method}", f"trainer.experiment_name='{variant.name}'"}
+        plain = [text for text in overrides if text.split("=")[0] not in {s.split("=")[0] for s in changed(variant)}]
+        config, without = flat(composed(*overrides)), flat(composed(*plain))
+        settings = dict(text.split("=", 1) for text in changed(variant))
+        differing = {name for name in config if config[name] != without[name]}
+        assert differing <= set(settings), variant
+        assert {name: str(config[name]) for name in settings}.items() <= settings.items(), variant
+        if variant.method == "resrl":
+            ResRLConfig(**composed(*overrides).resrl)
+
+
+def changed(variant) -> list[str]:  # type: ignore[no-untyped-def]
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    return [setting.format(actor=actor, rollout=rollout) for setting in variant.settings]
+
+
+TRAINER = """
+import json, os, sys
+from pathlib import Path
+sys.path.insert(0, {quickstart!r})
+from warm_start import character_tokenizer, small_model
+for step in (1, 2):
+    model = Path("checkpoints") / f"global_step_{{step}}" / "actor" / "huggingface"
+    tokenizer = character_tokenizer()
+    small_model(tokenizer, step).save_pretrained(model)
+    tokenizer.save_pretrained(model)
+    Path("checkpoints/latest_checkpointed_iteration.txt").write_text(str(step))
+    with open(os.environ["VERL_FILE_LOGGER_PATH"], "a") as file:
+        file.write(json.dumps({{"step": step, "data": {{"critic/score/mean": 0.5}}}}) + "\\n")
+"""
+
+
+def training(folder: Path, name: str, program: str) -> Training:
+    """A run whose trainer is a program that leaves what verl leaves."""
+    start = folder / "start"
+    start.mkdir(exist_ok=True)
+    (start / "summary.json").write_text("{}")
+    evaluation = ["eval", "--data", str(folder / "test.parquet"), "--reward-file", str(COUNTDOWN), "--n", "2"]
+    evaluation += ["--limit", "2", "--max-tokens", "4", "--run", str(folder / name)]
+    return Training(name, folder / name, [sys.executable, "-c", program], evaluation, start, 2, 2)
+
+
+def test_trainings_are_trained_and_evaluated_and_one_that_fails_stops_no_other(tmp_path: Path) -> None:
+    write_parquet(generate_problems(1, 2, seed=0)[1], "test", tmp_path / "test.parquet")
+    good = training(tmp_path, "good", TRAINER.format(quickstart=str(ROOT / "examples" / "quickstart")))
+    bad = training(tmp_path, "bad", "raise SystemExit('ImportError: no such thing')")
+    output = io.StringIO()
+    failures = run_trainings([bad, good], 2, Console(file=output, width=200))
+    assert len(failures) == 1
+    assert failures[0].startswith("bad: verl stopped early: ImportError: no such thing")
+    assert "good: trained and evaluated" in output.getvalue()
+    assert good.is_evaluated()
+    for step in (1, 2):
+        summary = json.loads((good.folder / "evaluations" / f"step_{step}" / "summary.json").read_text())
+        assert summary["overall"]["num_samples"] == 2
+    assert run_trainings([good], 1, Console(file=output)) == []
+    assert "1 of 1 runs: done before" in output.getvalue()
+
+
+STOPPED = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, {root!r} + "/examples/study", {root!r} + "/examples/quickstart"]
+from rich.console import Console
+from tests.test_study import training
+from trainings import run_trainings
+program = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
+run_trainings([training(Path({folder!r}), name, program) for name in "abc"], 2, Console())
+"""
+
+
+def test_ctrl_c_ends_every_training(tmp_path: Path) -> None:
+    program = STOPPED.format(root=str(ROOT), folder=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
+    pids = [tmp_path / name / "pid" for name in "ab"]
+    while not all(pid.exists() and pid.read_text() for pid in pids):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in process.communicate()[1]
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+    assert not (tmp_path / "c").exists()
+
+
+def test_first_wrong_tokens_are_those_of_the_verifier(tmp_path: Path) -> None:
+    """Responses whose first wrong character is known; reversed weights have the other side of the area."""
+    tokenizer = character_tokenizer()
+    small_model(tokenizer, 0).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    problem = generate_problems(1, 1, seed=0)[1][0]
+    write_parquet([problem], "test", tmp_path / "test.parquet")
+    right = right_answer(problem)
+    wrong = right[:-1] + ("1" if right[-1] != "1" else "2")  # only the last digit of the last result
+    rows = [("x", False, 0), (wrong, False, len(right) - 1), (right, True, None), (right, True, None)]
+    with (tmp_path / SAMPLES_FILE).open("w") as file:
+        for number, (text, correct, _) in enumerate(rows):
+            sample = {"problem": 0, "sample": number, "data_source": "countdown", "prompt": "", "response": text}
+            sample |= {"score": float(correct), "correct": correct, "answer": None, "finished": True}
+            file.write(json.dumps(sample | {"num_tokens": len(text) + 1}) + "\n")
+    areas = measure(tmp_path, str(tmp_path / "model"), tmp_path / "test.parquet")
+    # tokens 0 and EOS of "x", and all of the other with EOS; first wrong: 0 and len - 1
+    others = [1, *range(len(wrong) - 1), len(wrong)]
+    wins = [(first > other) + 0.5 * (first == other) for first in (0, len(wrong) - 1) for other in others]
+    assert areas["position"]["first_auc"] == pytest.approx(sum(wins) / len(wins))
+    assert areas["position"]["num_responses"] == 2
+    for name in ("first_auc", "after_auc"):
+        assert areas["reversed"][name] == pytest.approx(1 - areas["residual, predicting"][name])
+
+
+def right_answer(problem) -> str:  # type: ignore[no-untyped-def]
+    import random
+
+    from verl_resrl.tasks.countdown import sample_solution
+
+    return sample_solution(problem, random.Random(0)).text
