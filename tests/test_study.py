@@ -25,7 +25,7 @@ from settings import COUNTDOWN, QuickstartError  # noqa: E402
 from study import Study  # noqa: E402
 from study_settings import StudySettings  # noqa: E402
 from trainings import Training, run_trainings  # noqa: E402
-from variants import ONE_SEED, SUITES  # noqa: E402
+from variants import ONE_SEED, REPORTS  # noqa: E402
 from warm_start import character_tokenizer, small_model  # noqa: E402
 
 from verl_resrl.evaluation.samples import SAMPLES_FILE  # noqa: E402
@@ -60,10 +60,12 @@ def test_a_study_of_another_size_is_not_continued(tmp_path: Path) -> None:
 def test_variants_compose_and_differ_from_their_method_in_what_they_say(tmp_path: Path) -> None:
     whole = study(tmp_path, SUITES="all", SEEDS="2")
     trainings = {training.folder.name: training for training in whole._trainings()}
-    assert len(trainings) == sum(len(suite) * (1 if name in ONE_SEED else 2) for name, suite in SUITES.items())
-    for variant in (variant for suite in SUITES.values() for variant in suite):
+    variants = {variant for report in REPORTS for variant in report.variants}
+    both = {variant for report in REPORTS if report.suite not in ONE_SEED for variant in report.variants}
+    assert len(trainings) == len(variants) + len(both)
+    for variant in variants:
         command = trainings[whole._folder(variant, 0).name].command
-        overrides = [text for text in command[3:] if not text.startswith("hydra.")]
+        overrides = [text for text in command[3:] if not text.startswith(("hydra.", "trainer."))]
         assert set(command) >= {f"+method={variant.method}", f"trainer.experiment_name='{variant.name}'"}
         plain = [text for text in overrides if text.split("=")[0] not in {s.split("=")[0] for s in changed(variant)}]
         config, without = flat(composed(*overrides)), flat(composed(*plain))

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from study_settings import EVAL_PROBLEMS, EVAL_SAMPLES, LR, StudySettings, help_text
-from variants import GRPO, ONE_SEED, RESRL, SHOWN_BESIDE, SUITES, Variant
+from variants import GRPO, ONE_SEED, REPORTS, RESRL, Report, Variant
 
 # isort: split
 from process import only_one  # of the quickstart, whose folder study_settings puts on the path
@@ -39,7 +39,8 @@ class Study:
 
     def __init__(self, settings: StudySettings, gpu: bool, console: Console) -> None:
         self.settings, self.gpu, self.console = settings, gpu, console
-        self.phases = Phases(4 + len(settings.suites), console)  # the trainings count for themselves
+        self.reports = [report for report in REPORTS if report.suite in settings.suites]
+        self.phases = Phases(4 + len(self.reports), console)  # the trainings count for themselves
         self.data, self.start = settings.out / "data", settings.out / "start"
 
     def run(self) -> list[str]:
@@ -55,8 +56,8 @@ class Study:
         self.console.print(what, highlight=False, soft_wrap=True)
         failures = run_trainings(trainings, self.settings.jobs, self.console)
         self._localise()
-        for suite in self.settings.suites:
-            self._report(suite)
+        for report in self.reports:
+            self._report(report)
         return failures
 
     @property
@@ -117,23 +118,21 @@ class Study:
         """Every seed of every variant, seed after seed, so that a study cut short has something of everything."""
         from trainings import Training
 
-        size, found = self.settings.size, []
+        size, found = self.settings.size, {}
         for seed in range(self.settings.seeds):
-            for suite in self.settings.suites:
-                for variant in SUITES[suite] if seed == 0 or suite not in ONE_SEED else ():
-                    folder = self._folder(variant, seed)
-                    found.append(
-                        Training(
-                            name=f"{variant.name} seed {seed}",
-                            folder=folder,
-                            command=self._verl_command(variant, seed, folder),
-                            evaluation=[*_evaluation(self.data), "--token-weights", "2", "--run", str(folder)],
-                            start_evaluation=self.start / "step_0",
-                            steps=size.steps,
-                            checkpoints=-(-size.steps // size.save_every),
-                        )
-                    )
-        return found
+            shown = [report for report in self.reports if seed == 0 or report.suite not in ONE_SEED]
+            for variant in dict.fromkeys(variant for report in shown for variant in report.variants):
+                folder = self._folder(variant, seed)
+                found[folder] = Training(
+                    name=f"{variant.name} seed {seed}",
+                    folder=folder,
+                    command=self._verl_command(variant, seed, folder),
+                    evaluation=[*_evaluation(self.data), "--token-weights", "2", "--run", str(folder)],
+                    start_evaluation=self.start / "step_0",
+                    steps=size.steps,
+                    checkpoints=-(-size.steps // size.save_every),
+                )
+        return list(found.values())
 
     def _folder(self, variant: Variant, seed: int) -> Path:
         return self._runs / f"{variant.name.replace(' ', '-')}-seed{seed}"
@@ -162,6 +161,7 @@ class Study:
     def _localise(self) -> None:
         """Where the weights of the start, and of what became of it, are high."""
         from localise import measure
+        from tables import localisation_table
 
         models = {"start": (self.start / "step_0", self.start / "model")}
         for variant in (GRPO, RESRL):
@@ -176,19 +176,24 @@ class Study:
                     found[name] = measure(evaluation, str(model), self.data / "test.parquet")
             phase.note = str(self.settings.out / "localisation.json")
             write_json(self.settings.out / "localisation.json", found)
+            (self.settings.out / "localisation.md").write_text(localisation_table(found), encoding="utf-8")
 
-    def _report(self, suite: str) -> None:
+    def _report(self, report: Report) -> None:
+        from tables import results_table
         from trainings import call
 
-        out = self.settings.out / f"report-{suite}"
-        variants = [*SHOWN_BESIDE[suite], *SUITES[suite]]
-        seeds = 1 if suite in ONE_SEED else self.settings.seeds
-        folders = [self._folder(variant, seed) for variant in variants for seed in range(seeds)]
+        name = f"report-{report.name}"
+        out = self.settings.out / name
+        seeds = 1 if report.suite in ONE_SEED else self.settings.seeds
+        folders = [self._folder(variant, seed) for variant in report.variants for seed in range(seeds)]
         folders = [str(folder) for folder in folders if (folder / "evaluations").is_dir()]
-        with self.phases.phase(f"report of {suite}") as phase:
+        with self.phases.phase(name) as phase:
+            command = ["compare", *folders, "--out", str(out), "--baseline", report.baseline.name]
+            call(command, self.settings.out / f"{name}.log", lambda: phase.waiting("comparing"))
             phase.note = str(out / "report.html")
-            log = self.settings.out / f"report-{suite}.log"
-            call(["compare", *folders, "--out", str(out)], log, lambda: phase.waiting("comparing"))
+        numbers = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
+        table = results_table(numbers, [variant.name for variant in report.variants])
+        (out / "results.md").write_text(table, encoding="utf-8")
 
 
 def _evaluation(data: Path) -> list[str]:

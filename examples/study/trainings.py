@@ -10,16 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 from process import child
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from settings import QuickstartError
 from training import finished_step, train
 
 POLL_SECONDS = 0.5
+SECONDS_BETWEEN_LINES = 30.0
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,22 @@ class Training:
 class _Status:
     """What a thread says about its training; told that the study stops, it raises."""
 
+    name: str
     stop: threading.Event
-    text: str = "waiting"
-    show: Callable[[], None] = field(default=lambda: None)
+    text: str = ""
+    done: int = 0
+    total: int | None = None
+    running: bool = False
 
     def update(self, done: int, total: int, note: str = "") -> None:
-        self.waiting(f"step {done}/{total}, {note}")
+        self.done, self.total = done, total
+        self._say(f"step {done}/{total}, {note}")
 
     def waiting(self, status: str) -> None:
-        self.text = status
+        self._say(status)
+
+    def _say(self, text: str) -> None:
+        self.text = text
         if self.stop.is_set():
             raise KeyboardInterrupt
 
@@ -81,32 +90,21 @@ def run_trainings(trainings: Sequence[Training], jobs: int, console: Console) ->
     if len(left) < len(trainings):
         console.print(f"{len(trainings) - len(left)} of {len(trainings)} runs: done before", highlight=False)
     failures: list[str] = []
-    stop, started = threading.Event(), time.monotonic()
-    columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[status]}"))
-    with ThreadPoolExecutor(jobs) as pool, Progress(*columns, console=console, transient=True) as bar:
-        statuses = {training.name: _Status(stop) for training in left}
-        futures = {pool.submit(_run, training, statuses[training.name]): training for training in left}
-        overall = bar.add_task("runs", total=len(left), status="")
-        rows = {name: bar.add_task(name, total=None, status="", visible=False) for name in statuses}
+    stop, shares = threading.Event(), _shares_of_the_cores(jobs)
+    with ThreadPoolExecutor(jobs, initializer=lambda: _stay_on(shares)) as pool, _Board(len(left), console) as board:
+        statuses = [_Status(training.name, stop) for training in left]
+        futures = {pool.submit(_run, *pair): pair[0].name for pair in zip(left, statuses, strict=True)}
         pending: set[Future[None]] = set(futures)
         try:
             while pending:
                 finished, pending = wait(pending, POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for name, status in statuses.items():
-                    bar.update(rows[name], status=status.text, visible=status.text != "waiting")
+                board.show([status for status in statuses if status.running])
                 for future in finished:
-                    training = futures[future]
-                    del statuses[training.name]
-                    bar.update(rows[training.name], visible=False)
-                    done = len(left) - len(pending)
-                    remaining = (time.monotonic() - started) / done * len(pending)
                     error = future.exception()
                     if error is not None:
-                        failures.append(f"{training.name}: {error}")
+                        failures.append(f"{futures[future]}: {error}")
                     what = f"failed: {error}" if error is not None else "trained and evaluated"
-                    note = f"{done}/{len(left)}, {remaining / 60:.0f} min left"
-                    bar.update(overall, completed=done, status=note)
-                    console.print(f"({note}) {training.name}: {what}", highlight=False, soft_wrap=True)
+                    board.finished(f"{futures[future]}: {what}")
         except KeyboardInterrupt:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -114,7 +112,70 @@ def run_trainings(trainings: Sequence[Training], jobs: int, console: Console) ->
     return failures
 
 
+class _Board:
+    """Shows all trainings that run: bars on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, total: int, console: Console) -> None:
+        self._total, self._console, self._done = total, console, 0
+        self._started = self._last_line = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[status]}"))
+        self._bars = Progress(*columns, console=console, transient=True)
+        self._all = self._bars.add_task("trainings", total=total, status="")
+        self._of_runs: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_Board":
+        if self._console.is_terminal:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def show(self, running: "Sequence[_Status]") -> None:
+        for name in self._of_runs.keys() - {status.name for status in running}:
+            self._bars.remove_task(self._of_runs.pop(name))
+        for status in running:
+            if status.name not in self._of_runs:
+                self._of_runs[status.name] = self._bars.add_task(status.name, total=None, status="")
+            self._bars.update(self._of_runs[status.name], completed=status.done, total=status.total, status=status.text)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            self._console.print("; ".join(f"{s.name}: {s.text}" for s in running), highlight=False, soft_wrap=True)
+
+    def finished(self, line: str) -> None:
+        self._done += 1
+        minutes = (time.monotonic() - self._started) / self._done * (self._total - self._done) / 60
+        note = f"{self._done}/{self._total}, {minutes:.0f} min left"
+        self._bars.update(self._all, completed=self._done, status=note)
+        self._console.print(f"({note}) {line}", highlight=False, soft_wrap=True)
+
+
+def _shares_of_the_cores(jobs: int) -> "SimpleQueue[set[int]]":
+    """A set of cores for each job: threads of two trainings on one core would wait for each other all the time."""
+    shares: SimpleQueue[set[int]] = SimpleQueue()
+    if hasattr(os, "sched_getaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        for job in range(jobs):
+            shares.put(set(cores[job::jobs]) or set(cores))
+    return shares
+
+
+def _stay_on(shares: "SimpleQueue[set[int]]") -> None:
+    """Bind this thread, and with it the programs that it starts, to a share of the cores."""
+    if not shares.empty():
+        os.sched_setaffinity(0, shares.get())
+
+
 def _run(training: Training, status: _Status) -> None:
+    status.running = True
+    try:
+        _train_and_evaluate(training, status)
+    finally:
+        status.running = False
+
+
+def _train_and_evaluate(training: Training, status: _Status) -> None:
     folder = training.folder
     folder.mkdir(parents=True, exist_ok=True)
     if finished_step(folder) < training.steps:

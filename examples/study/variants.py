@@ -32,10 +32,10 @@ def _resrl(name: str, *settings: str) -> Variant:
 
 RESRL = Variant("resrl", "resrl", ("resrl.measure_lld=True",))
 GRPO = Variant("grpo", "grpo")
-BASELINES = (*_plain("psr", "nsr", "w_reinforce", "dapo"),)
-CONTROLS = _plain("grpo_pos", "resrl_uniform", "resrl_shuffled", "resrl_entropy")
+BASELINES = _plain("psr", "nsr", "w_reinforce", "dapo")
+SHUFFLED = Variant("resrl_shuffled", "resrl_shuffled")
+CONTROLS = (*_plain("grpo_pos", "resrl_uniform"), SHUFFLED, *_plain("resrl_entropy"))
 
-# the first one of a suite is its baseline
 METHODS = (GRPO, RESRL, *BASELINES, *CONTROLS)
 
 WEIGHTINGS = (
@@ -69,16 +69,35 @@ SENSITIVITY = (
     ),
 )
 
-SUITES: dict[str, tuple[Variant, ...]] = {
-    "methods": METHODS,
-    "weightings": WEIGHTINGS,
-    "sensitivity": SENSITIVITY,
-}
-# runs of the first suite that a suite's report shows beside its own; their own variants train under every seed,
-# those of "sensitivity" under the first one
-SHOWN_BESIDE: dict[str, tuple[Variant, ...]] = {
-    "methods": (),
-    "weightings": (GRPO, RESRL, *CONTROLS),
-    "sensitivity": (GRPO, RESRL, *_plain("nsr", "w_reinforce")),
-}
-ONE_SEED = ("sensitivity",)
+ONE_SEED = ("sensitivity",)  # a first look: trained under the first seed only
+
+
+@dataclass(frozen=True)
+class Report:
+    """One page.
+
+    Attributes:
+        name: of its folder.
+        suite: name that asks for it, and for all trainings that it shows.
+        baseline: which the others are compared with.
+        others: variants beside the baseline.
+    """
+
+    name: str
+    suite: str
+    baseline: Variant
+    others: tuple[Variant, ...]
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """All of them, the baseline first."""
+        return (self.baseline, *(variant for variant in self.others if variant != self.baseline))
+
+
+REPORTS = (
+    Report("methods", "methods", GRPO, METHODS),
+    Report("weightings", "weightings", GRPO, (RESRL, *CONTROLS, *WEIGHTINGS)),
+    Report("weightings-against-shuffled", "weightings", SHUFFLED, (GRPO, RESRL, *WEIGHTINGS)),
+    Report("sensitivity", "sensitivity", GRPO, (RESRL, *_plain("nsr", "w_reinforce"), *SENSITIVITY)),
+)
+SUITES = tuple(dict.fromkeys(report.suite for report in REPORTS))

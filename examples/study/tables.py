@@ -1,0 +1,70 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers of the reports -> tables in Markdown, for documents."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MATCHED_KS = (16, 64)
+MEASURES = ("Avg@n", "Pass@4", "Pass@16", "Pass@64", "distinct_correct")
+
+
+def results_table(numbers: Mapping[str, Any], order: Sequence[str]) -> str:
+    """Start and last checkpoint of each method, and Pass@k where it has the Avg of the baseline's path.
+
+    Args:
+        numbers: of ``comparison.json``.
+        order: methods, as the rows shall stand.
+
+    Returns:
+        A table; means over seeds, and for differences the 95% interval over problems and in how many seeds they are
+        above 0.
+    """
+    rows = {
+        (row["checkpoint"], row["method"]): row["measures"] for row in numbers["results"] if row["source"] == "overall"
+    }
+    matched = {(row["method"], row["k"]): row for row in numbers["matched_differences"] if row["source"] == "overall"}
+    baseline = numbers["baseline"]
+    head = ["", *(name.replace("_", " ") for name in MEASURES)]
+    head += [f"Pass@{k} at {baseline}'s Avg" for k in MATCHED_KS]
+    start = next(measures for (checkpoint, _), measures in rows.items() if checkpoint == "start")
+    lines = [["start", *_values(start), *[""] * len(MATCHED_KS)]]
+    for method in order:
+        if ("last", method) in rows:
+            differences = [_difference(matched.get((method, k))) for k in MATCHED_KS]
+            lines.append([method, *_values(rows["last", method]), *differences])
+    return _markdown(head, lines)
+
+
+def localisation_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """Areas under the curve of each weighting, for each model whose responses were looked at.
+
+    Args:
+        found: model -> weighting -> fields of ``Localisation``.
+    """
+    head = ["weighting", *(f"first, {model}" for model in found), *(f"after, {model}" for model in found)]
+    names = list(next(iter(found.values())))
+    lines = [
+        [name]
+        + [f"{areas[name]['first_auc']:.2f}" for areas in found.values()]
+        + [f"{areas[name]['after_auc']:.2f}" for areas in found.values()]
+        for name in names
+    ]
+    return _markdown(head, lines)
+
+
+def _values(measures: Mapping[str, Mapping[str, float]]) -> list[str]:
+    return [f"{measures[name]['mean']:.3f}" if name in measures else "" for name in MEASURES]
+
+
+def _difference(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["difference"] is None:
+        return "no common Avg" if row is not None else ""
+    seeds = [seed["difference"] > 0 for seed in row["seeds"].values()]
+    interval = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+    return f"{row['difference']:+.3f}{interval}, {sum(seeds)} of {len(seeds)}"
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
