@@ -37,8 +37,8 @@ class Size:
 
 
 SIZES = {
-    "laptop": Size(30, 8, 6, 3, 2, "2 cores, 16 GiB"),
-    "gpu": Size(90, 16, 15, 3, 1, "one NVIDIA GPU"),
+    "laptop": Size(20, 8, 5, 3, 2, "2 cores, 16 GiB"),
+    "gpu": Size(60, 16, 10, 3, 1, "one NVIDIA GPU"),
 }
 SMALL = "laptop"
 LR = 2e-4

@@ -39,7 +39,6 @@ CONTROLS = (*_plain("grpo_pos", "resrl_uniform"), SHUFFLED, *_plain("resrl_entro
 METHODS = (GRPO, RESRL, *BASELINES, *CONTROLS)
 
 WEIGHTINGS = (
-    _resrl("consuming", "resrl.hidden_state_at=consuming"),
     _resrl("reversed", "resrl.weighting=reversed"),
     _resrl("departure", "resrl.weighting=departure"),
     _resrl("entropy outside", "resrl.weighting=entropy_outside"),
@@ -53,10 +52,9 @@ SENSITIVITY = (
     _resrl("xi 0", "resrl.xi=0"),
     _resrl("xi 0.5", "resrl.xi=0.5"),
     _resrl("quantiles 0 1", "resrl.q_low=0", "resrl.q_high=1"),
-    _resrl("quantiles 0.4 0.6", "resrl.q_low=0.4", "resrl.q_high=0.6"),
     _resrl("lambda_pos 0", "resrl.lambda_pos=0"),
-    _resrl("lambda_pos 0.3", "resrl.lambda_pos=0.3"),
     _resrl("lambda_pos 1", "resrl.lambda_pos=1"),
+    _resrl("consuming", "resrl.hidden_state_at=consuming"),
     _resrl("layer penultimate", "resrl.layer=penultimate"),
     _resrl("layer middle", "resrl.layer=middle"),
     # as many responses a step, in groups of another size
