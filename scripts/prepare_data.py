@@ -1,24 +1,30 @@
 #!/usr/bin/env python3
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Turn public data sets into parquet files that verl reads. See --help and --list."""
+"""Turn public data sets and environments into parquet files that verl reads. See --help and --list."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from verl_resrl.tasks.data.environments import ENVIRONMENTS
 from verl_resrl.tasks.data.prepare import DataError, prepare
 from verl_resrl.tasks.data.sources import SOURCES
 
 
 def table() -> str:
     """All sources, one line each and their notes."""
-    lines = [f"{'name':15} {'kind':5} {'use':5} {'problems':>8}  {'license':12} Hugging Face hub"]
+    lines = [f"{'name':15} {'kind':5} {'use':5} {'problems':>8}  {'license':12} Hugging Face hub, or what has it"]
     for source in SOURCES.values():
         rows, terms = source.rows or "?", source.license or "see the hub"
         use = "train" if source.train else "test"
         lines.append(f"{source.name:15} {source.ability:5} {use:5} {rows:>8}  {terms:12} {source.hub}")
         lines += [f"{'':15} {source.note}"] if source.note else []
+    for environment in ENVIRONMENTS.values():
+        terms = environment.license or "see there"
+        columns = f"{environment.name:15} {'agent':5} {'both':5} {environment.problems:>8}  {terms:12}"
+        lines.append(f"{columns} {environment.source}")
+        lines += [f"{'':15} {environment.note}"] if environment.note else []
     return "\n".join(lines)
 
 
@@ -39,9 +45,9 @@ def main() -> int:
     if options.list:
         print(table())
         return 0
-    unknown = [name for name in options.names if name not in SOURCES]
+    unknown = [name for name in options.names if name not in (*SOURCES, *ENVIRONMENTS)]
     if unknown:
-        parser.error(f"unknown name {unknown[0]!r}; there are {', '.join(SOURCES)}")
+        parser.error(f"unknown name {unknown[0]!r}; there are {', '.join((*SOURCES, *ENVIRONMENTS))}")
     if not options.names:
         parser.error("name at least one data set; --list shows them")
     if options.local and len(options.names) > 1:
@@ -50,8 +56,12 @@ def main() -> int:
         parser.error("--limit must be 1 or more")
     for name in options.names:
         try:
+            if name in ENVIRONMENTS:
+                files = ENVIRONMENTS[name].prepare(options.out / name, options.local, options.limit)
+                print("\n".join(map(str, files.values())))
+                continue
             print(prepare(SOURCES[name], options.out, options.local, options.limit, options.revision, options.force))
-        except (DataError, OSError) as error:
+        except (DataError, ImportError, ValueError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     return 0

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from verl_resrl.tasks.code_reward import Tests
+from verl_resrl.tasks.data.environments import ENVIRONMENTS
 from verl_resrl.tasks.data.prepare import SCHEMA, DataError, prepare
 from verl_resrl.tasks.data.sources import SOURCES
 
@@ -333,3 +334,15 @@ def test_verls_dataset_reads_several_files_together(tmp_path: Path) -> None:
     rows = [dataset[index] for index in range(len(dataset))]
     assert [row["data_source"] for row in rows] == [n for n, c in zip(names, counts, strict=True) for _ in range(c)]
     assert {row["extra_info"]["split"] for row in rows} == {"train", "test"}
+
+
+def test_environments_are_made_by_the_same_command(tmp_path: Path) -> None:
+    made = command("bfcl", "--limit", "1", "--out", str(tmp_path))
+    assert made.returncode == 0, made.stderr
+    for split in ("train", "test"):
+        rows = pq.read_table(tmp_path / "bfcl" / f"{split}.parquet").to_pylist()
+        assert [row["extra_info"]["split"] for row in rows] == [split] * 4  # a task number in each of the categories
+    none = command("alfworld", "--from", str(tmp_path), "--out", str(tmp_path))
+    assert none.returncode == 1
+    assert none.stderr.startswith(f"error: no games in {tmp_path}")
+    assert all(name in command("--list").stdout for name in ENVIRONMENTS)
