@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("data"), help="folder of the files [data]")
     parser.add_argument("--from", dest="local", type=Path, help="copy of the data set on disk: a file or a folder")
     parser.add_argument("--limit", type=int, help="only the first so many problems")
-    parser.add_argument("--revision", help="commit on the hub [the newest, which is recorded beside the file]")
+    parser.add_argument("--revision", help="another commit on the hub than the one on record")
     parser.add_argument("--force", action="store_true", help="make files again that are there")
     options = parser.parse_args()
     if options.list:

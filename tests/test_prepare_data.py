@@ -3,6 +3,7 @@
 """Public data sets in their own schemas -> parquet files that verl's data set and the reward functions read."""
 
 import base64
+import hashlib
 import json
 import os
 import pickle
@@ -346,3 +347,31 @@ def test_environments_are_made_by_the_same_command(tmp_path: Path) -> None:
     assert none.returncode == 1
     assert none.stderr.startswith(f"error: no games in {tmp_path}")
     assert all(name in command("--list").stdout for name in ENVIRONMENTS)
+
+
+def test_files_of_the_hub_are_those_that_were_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The download is stood in for: it hands out a local file."""
+    source = SOURCES["math500"]
+    file = tmp_path / "test.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS["math500"]))
+    asked = []
+
+    def download(*arguments: str, **options: str) -> str:
+        asked.append((*arguments, options))
+        return str(file)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    with pytest.raises(DataError, match=r"math500: .*test\.jsonl has sha256 [0-9a-f]{64}, 35dc41"):
+        prepare(source, tmp_path / "data", limit=1)
+    assert not (tmp_path / "data" / "math500.parquet").exists()
+    content = hashlib.sha256(file.read_bytes()).hexdigest()
+    prepare(replace(source, files={"test.jsonl": content}), tmp_path / "data", limit=1)
+    assert asked[-1] == (source.hub, "test.jsonl", {"repo_type": "dataset", "revision": source.revision})
+    note = json.loads((tmp_path / "data" / "math500.json").read_text())
+    assert (note["revision"], note["rows"]) == (source.revision, 1)
+
+
+def test_every_source_is_pinned() -> None:
+    for source in SOURCES.values():
+        assert re.fullmatch("[0-9a-f]{40}", source.revision)
+        assert all(re.fullmatch("[0-9a-f]{64}", checksum) for checksum in source.files.values())

@@ -91,6 +91,13 @@ def evaluate(
     token_weights: Annotated[
         int, typer.Option(help="Write tokens.jsonl: so many problems token by token with their ResRL weights.")
     ] = 0,
+    codeforces_users: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a percentile beside the rating: JSON of codeforces.com/api/user.ratedList?activeOnly=true.",
+            show_default=False,
+        ),
+    ] = None,
     backend: Annotated[
         str, typer.Option(help="vllm, hf (Hugging Face), or auto: vllm where a GPU and the package are.")
     ] = "auto",
@@ -115,6 +122,7 @@ def evaluate(
             "data": tuple(str(file.expanduser().resolve()) for file in options["data"] or ()),
             "k": _numbers("k", k) if k is not None else _powers_of_two(options["n"]),
             "reward_file": str(reward_file.expanduser().resolve()) if reward_file else None,
+            "codeforces_users": str(codeforces_users.expanduser().resolve()) if codeforces_users else None,
             "chat_template_kwargs": _json_object(options["chat_template_kwargs"]),
         }
         _evaluate(_targets(model, run or [], steps, out), common, backend)
@@ -167,6 +175,11 @@ def _evaluate(targets: Sequence["Target"], common: dict[str, Any], backend: str)
             phase.note = f"Avg@{one.n} {summaries[target.name]['overall']['avg_at_n']['mean']:.3f}"
     for table in summary_tables(summaries):
         console.print(table)
+    for name, summary in summaries.items():
+        rated = summary.get("codeforces")
+        if rated is not None:
+            note = f", above {rated['percentile']:.1f}% of {rated['num_users']} users" if "percentile" in rated else ""
+            console.print(f"{name}: CodeForces rating {rated['rating']:.0f}{note}", highlight=False, soft_wrap=True)
     for target in targets:
         console.print(str(target.folder), highlight=False, soft_wrap=True)
 

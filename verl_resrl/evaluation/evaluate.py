@@ -11,6 +11,7 @@ from typing import Any
 from verl_resrl.evaluation.generate import HFGenerator, Job, Sampling, VLLMGenerator, load_tokenizer
 from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, read_problems
+from verl_resrl.evaluation.rating import codeforces_summary, read_users
 from verl_resrl.evaluation.samples import Sample, open_samples
 from verl_resrl.evaluation.settings import EvaluationError, Settings, claim_folder, write_json
 from verl_resrl.evaluation.summary import summarize
@@ -33,6 +34,8 @@ def check(settings: Settings) -> Judge:
     for file in settings.data:
         check_parquet(Path(file))
     check_model(settings.model)
+    if settings.codeforces_users is not None:
+        read_users(Path(settings.codeforces_users))
     return Judge(Path(settings.reward_file) if settings.reward_file else None, settings.threshold)
 
 
@@ -74,6 +77,10 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
                     right += sum(sample.correct for sample in new)
                     report(len(file.samples), len(jobs), f"{right / len(file.samples):.1%} right")
         summary = summarize(file.samples, settings.k, settings.seed, report)
+        users = Path(settings.codeforces_users) if settings.codeforces_users else None
+        codeforces = codeforces_summary(problems, file.samples, users)
+        if codeforces is not None:
+            summary["codeforces"] = codeforces
         write_json(folder / SUMMARY_FILE, summary)
         if settings.token_weights:
             from verl_resrl.evaluation.token_view import write_token_view

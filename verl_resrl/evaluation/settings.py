@@ -14,7 +14,7 @@ from typing import Any
 SETTINGS_FILE = "settings.json"
 BACKENDS = ("auto", "vllm", "hf")
 # settings that say what is done with samples, not which samples there are: they may change between two calls
-OF_THE_SUMMARY = ("k", "token_weights")
+OF_THE_SUMMARY = ("k", "token_weights", "codeforces_users")
 
 
 class EvaluationError(Exception):
@@ -42,6 +42,7 @@ class Settings:
         tensor_parallel_size: GPUs that share the model, with vLLM.
         chat_template_kwargs: more arguments for the chat template, as verl's ``data.apply_chat_template_kwargs``.
         token_weights: number of problems to show token by token.
+        codeforces_users: file of everybody's ratings, for a percentile; see ``evaluation.rating``.
 
     Raises:
         EvaluationError: a value is out of range or two do not fit together.
@@ -63,6 +64,7 @@ class Settings:
     tensor_parallel_size: int = 1
     chat_template_kwargs: Mapping[str, Any] | None = None
     token_weights: int = 0
+    codeforces_users: str | None = None
 
     def __post_init__(self) -> None:
         for name, low in (("n", 1), ("max_tokens", 1), ("max_prompt_tokens", 1), ("tensor_parallel_size", 1)):

@@ -105,7 +105,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             "codeforces",
             "rating",
             f"{_SAMPLING}; so are its problems and its way from solved problems to a rating, hence no comparison with "
-            "its number; no percentile, for which the ratings of all users would be needed",
+            "its number; the percentile needs --codeforces-users, the ratings of all users",
         ),
     )
 }

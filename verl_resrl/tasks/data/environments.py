@@ -38,7 +38,7 @@ def _bfcl(out: Path, local: Path | None, limit: int | None) -> dict[str, Path]:
 
 
 def _textworld(out: Path, local: Path | None, limit: int | None) -> dict[str, Path]:
-    return textworld_data.prepare(out, **({} if limit is None else {"train": limit, "test": limit}))
+    return textworld_data.prepare(out) if limit is None else textworld_data.prepare(out, limit, limit)
 
 
 ENVIRONMENTS = {

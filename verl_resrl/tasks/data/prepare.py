@@ -60,15 +60,12 @@ def prepare(
         DataError: the source cannot be read, a row does not fit its schema, or count or checksum are not as recorded.
     """
     target, note = folder / f"{source.name}.parquet", folder / f"{source.name}.json"
-    revision = revision or source.revision
-    wanted = {"source": source.hub if local is None else _state(_local_files(source, local)), "limit": limit}
-    if not force and _is_done(target, note, wanted | ({"revision": revision} if revision and not local else {})):
+    files = None if local is None else _local_files(source, local)
+    commit = (revision or source.revision) if files is None else None
+    wanted = {"source": source.hub if files is None else _state(files), "limit": limit, "revision": commit}
+    if not force and _is_done(target, note, wanted):
         return f"{target}: there already, checksum verified"
-    if local is None:
-        revision = _commit(source, revision)
-        rows = _hub_rows(source, revision)
-    else:
-        revision, rows = None, _local_rows(source, _local_files(source, local))
+    rows = _hub_rows(source, revision or source.revision) if files is None else _local_rows(source, files)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(target.name + ".tmp")
     try:
@@ -78,7 +75,7 @@ def prepare(
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    known = wanted | {"revision": revision, "rows": count, "sha256": checksum, "file_sha256": _file_sha256(unfinished)}
+    known = wanted | {"rows": count, "sha256": checksum, "file_sha256": _file_sha256(unfinished)}
     os.replace(unfinished, target)
     _write_text(note, json.dumps(known, indent=1) + "\n")
     expected = "" if limit is not None or source.rows else ", how many it should have is not on record"
@@ -154,9 +151,10 @@ def _local_files(source: Source, path: Path) -> list[Path]:
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
     files = sorted(file for file in (path.rglob("*") if path.is_dir() else [path]) if file.suffix in READERS)
+    names = {Path(name).name for name in source.files}
     for belongs in (
         lambda file: any(config in file.parts for config in source.configs),
-        lambda file: file.name in source.files if source.files else file.name.startswith(source.split),
+        lambda file: file.name in names if names else file.name.startswith(source.split),
     ):
         files = [file for file in files if belongs(file)] or files
     if not files:
@@ -183,33 +181,42 @@ def _local_rows(source: Source, files: list[Path]) -> Iterator[Mapping[str, Any]
         yield from tqdm(rows, desc=f"{source.name} {file.name}", unit=" rows")
 
 
-def _commit(source: Source, revision: str | None) -> str:
-    """The commit that a revision means, so that all files come from one and it can be recorded."""
-    from huggingface_hub import HfApi
-
-    try:
-        commit = HfApi().dataset_info(source.hub, revision=revision).sha
-    except Exception as error:
-        raise DataError(
-            f"{source.name}: {source.hub} cannot be reached on the Hugging Face hub ({_one_line(error)}); "
-            "with a copy on disk: --from FILE_OR_FOLDER"
-        ) from error
-    assert commit is not None
-    return commit
-
-
 def _hub_rows(source: Source, commit: str) -> Iterator[Mapping[str, Any]]:
     import datasets
 
-    parts: list[dict[str, Any]] = [{"path": source.hub, "name": name, "revision": commit} for name in source.configs]
     if source.files:
-        parts = [{"path": "json", "data_files": f"hf://datasets/{source.hub}@{commit}/{file}"} for file in source.files]
-    for part in parts:
+        files = [_downloaded(source, commit, name) for name in source.files]
+        yield from _local_rows(source, files)
+        return
+    for name in source.configs:
         try:
-            rows = datasets.load_dataset(**part, split="train" if source.files else source.split)
+            rows = datasets.load_dataset(source.hub, name, revision=commit, split=source.split)
         except Exception as error:
-            raise DataError(f"{source.name}: {source.hub} cannot be loaded: {_one_line(error)}") from error
+            raise _unreachable(source, error) from error
         yield from tqdm(rows, desc=source.name, unit=" rows")
+
+
+def _downloaded(source: Source, commit: str, name: str) -> Path:
+    """A file of the hub, whose content is the published one."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        file = Path(hf_hub_download(source.hub, name, repo_type="dataset", revision=commit))
+    except Exception as error:
+        raise _unreachable(source, error) from error
+    checksum = _file_sha256(file)
+    if commit == source.revision and checksum != source.files[name]:
+        raise DataError(
+            f"{source.name}: {file} has sha256 {checksum}, {source.files[name]} expected: delete it and try again"
+        )
+    return file
+
+
+def _unreachable(source: Source, error: BaseException) -> DataError:
+    return DataError(
+        f"{source.name}: {source.hub} cannot be loaded from the Hugging Face hub ({_one_line(error)}); "
+        "with a copy on disk: --from FILE_OR_FOLDER"
+    )
 
 
 def _one_line(error: BaseException) -> str:
