@@ -41,7 +41,6 @@ METHODS = (GRPO, RESRL, *BASELINES, *CONTROLS)
 WEIGHTINGS = (
     _resrl("reversed", "resrl.weighting=reversed"),
     _resrl("departure", "resrl.weighting=departure"),
-    _resrl("entropy outside", "resrl.weighting=entropy_outside"),
     _resrl("entropy inside", "resrl.weighting=entropy_inside"),
 )
 
