@@ -22,7 +22,8 @@ KNOBS = (
     Knob("STEPS", "200", "training steps"),
     Knob("OUT", "outputs/soak", "folder of everything that is written, relative to the current one"),
     Knob("RANKS", "2", "data-parallel ranks, each a process"),
-    Knob("WARM_UP", "50", "first steps, whose memory does not count"),
+    # verl's load balancer remembers 10,000 requests, 128 a step: full after 78 steps
+    Knob("WARM_UP", "80", "first steps, whose memory does not count"),
     Knob("LIMIT", "0.02", "growth of memory after the warm-up that is still no growth"),
     Knob("INTERVAL", "10", "seconds between two looks at the memory"),
     Knob("SAVE_EVERY", "50", "steps between checkpoints"),
