@@ -4,6 +4,7 @@
 """Turn public data sets and environments into parquet files that verl reads. See --help and --list."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -52,16 +53,22 @@ def main() -> int:
         parser.error("name at least one data set; --list shows them")
     if options.local and len(options.names) > 1:
         parser.error("--from goes with one name")
+    if options.revision is not None and not re.fullmatch("[0-9a-f]{40}", options.revision):
+        parser.error("--revision must be a commit, 40 hexadecimal digits: a branch moves on")
+    for name in (name for name in options.names if name in ENVIRONMENTS):
+        unused = {"--revision": options.revision, "--force": options.force}
+        unused |= {"--from": options.local} if not ENVIRONMENTS[name].takes_copy else {}
+        for option in (option for option, value in unused.items() if value):
+            parser.error(f"{option} means nothing for {name}")
     if options.limit is not None and options.limit < 1:
         parser.error("--limit must be 1 or more")
     for name in options.names:
         try:
             if name in ENVIRONMENTS:
-                files = ENVIRONMENTS[name].prepare(options.out / name, options.local, options.limit)
-                print("\n".join(map(str, files.values())))
+                print(ENVIRONMENTS[name].make(options.out, options.local, options.limit))
                 continue
             print(prepare(SOURCES[name], options.out, options.local, options.limit, options.revision, options.force))
-        except (DataError, ImportError, ValueError, OSError) as error:
+        except (DataError, OSError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     return 0

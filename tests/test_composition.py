@@ -383,3 +383,9 @@ def test_plugin_that_cannot_be_loaded_says_so_at_error_level(processes: dict[str
     assert "NOT available" in errors[0]
     assert "VERL_USE_EXTERNAL_PLUGINS=none" in errors[0]
     assert "import of verl_resrl.integration.estimators halted" in log  # and why
+
+
+def test_variables_of_verls_helpers_are_where_ray_reads_them() -> None:
+    environment = composed("+device=cpu").ray_kwargs.ray_init.runtime_env
+    assert list(environment) == ["env_vars"]
+    assert all(isinstance(value, str) for value in environment.env_vars.values())

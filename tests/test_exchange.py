@@ -100,7 +100,7 @@ def whole_batch(case: Case) -> TokenWeights:
     )
 
 
-SEEDS = range(12)
+SEEDS = range(3 * len(WEIGHTING))
 
 
 def run_rank(rank: int, world_size: int, folder: str) -> None:

@@ -203,7 +203,7 @@ def test_the_command_ends_with_one_line_on_bad_input(tmp_path):
 def test_two_runs_in_one_folder_refuse(tmp_path):
     with (
         process.only_one(tmp_path),
-        pytest.raises(QuickstartError, match="another quickstart is running"),
+        pytest.raises(QuickstartError, match="another run is going on"),
         process.only_one(tmp_path),
     ):
         pass

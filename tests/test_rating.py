@@ -10,7 +10,9 @@ import pytest
 
 from tests.engines import save_model
 from tests.test_evaluation import call, row, write_rows
-from verl_resrl.evaluation.rating import percentile, read_users
+from verl_resrl.evaluation.problems import Problem
+from verl_resrl.evaluation.rating import codeforces_summary, percentile, read_users
+from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.settings import EvaluationError
 from verl_resrl.tasks.benchmarks import codeforces_rating
 
@@ -27,6 +29,7 @@ def test_evaluation_of_rated_problems_says_rating_and_percentile(tmp_path: Path)
     (tmp_path / "reward.py").write_text(REWARD)
     (tmp_path / "users.json").write_text(users(0, 500, 3999, 4000))
     rows: list[dict[str, Any]] = [row(number) | {"extra_info": {"rating": r}} for number, r in enumerate(RATINGS)]
+    rows = [one | {"data_source": "codeforces"} for one in rows]
     write_rows(tmp_path / "data.parquet", *rows)
     arguments = ["eval", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "data.parquet"), "--n", "4"]
     arguments += ["--max-tokens", "8", "--out", str(tmp_path / "out"), "--reward-file", str(tmp_path / "reward.py")]
@@ -51,3 +54,18 @@ def test_a_file_that_is_not_of_the_api_is_named(content: str, tmp_path: Path) ->
     (tmp_path / "users.json").write_text(content)
     with pytest.raises(EvaluationError, match=r"--codeforces-users .*users\.json: .*user\.ratedList"):
         read_users(tmp_path / "users.json")
+
+
+def test_ratings_of_other_sources_are_none(tmp_path: Path) -> None:
+    """A film's rating is no difficulty, and users are no use then: said before anything is sampled."""
+    film = Problem("", [], row(0) | {"extra_info": {"rating": "for adults"}})
+    sample = Sample(0, 0, "even", "", "", 1.0, True, None, 1, True)
+    assert codeforces_summary([film], [sample], None) is None
+    save_model("Llama", tmp_path / "model")
+    (tmp_path / "users.json").write_text(users(1500))
+    write_rows(tmp_path / "data.parquet", film.row)
+    arguments = ["eval", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "data.parquet"), "--n", "2"]
+    arguments += ["--out", str(tmp_path / "out"), "--codeforces-users", str(tmp_path / "users.json")]
+    code, _, errors = call(*arguments)
+    assert code == 1
+    assert errors == "error: --codeforces-users: none of these problems is one of Codeforces with a rating\n"

@@ -43,7 +43,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_teaches() -> None:
-    for words in ("hydra.run.dir=RUN_DIR/hydra", "evaluations/step_N/", "resrl compare outputs/study/*"):
+    for words in ("hydra.run.dir=RUN_DIR/hydra", "evaluations/step_N/", "resrl compare outputs/study/runs/*"):
         assert words in HELP
 
 

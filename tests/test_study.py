@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -23,8 +25,9 @@ sys.path[:0] = [str(ROOT / "examples" / "study"), str(ROOT / "examples" / "quick
 from localise import measure  # noqa: E402 (neither folder is a package)
 from settings import COUNTDOWN, QuickstartError  # noqa: E402
 from study import Study  # noqa: E402
-from study_settings import StudySettings  # noqa: E402
-from trainings import Training, run_trainings  # noqa: E402
+from study_settings import LR, StudySettings  # noqa: E402
+from tables import results_table  # noqa: E402
+from trainings import Training, _shares_of_the_cores, run_trainings  # noqa: E402
 from variants import ONE_SEED, REPORTS  # noqa: E402
 from warm_start import character_tokenizer, small_model  # noqa: E402
 
@@ -53,7 +56,7 @@ def test_bad_knobs_are_named(knobs: dict[str, str], message: str) -> None:
 def test_a_study_of_another_size_is_not_continued(tmp_path: Path) -> None:
     study(tmp_path)._claim()
     study(tmp_path, SEEDS="7", SUITES="all")._claim()
-    with pytest.raises(QuickstartError, match=r"holds a study of another size \(steps 20 there and 60 now"):
+    with pytest.raises(QuickstartError, match=r"holds another study \(steps 20 there and 60 now"):
         study(tmp_path, SIZE="gpu")._claim()
 
 
@@ -73,13 +76,16 @@ def test_variants_compose_and_differ_from_their_method_in_what_they_say(tmp_path
         differing = {name for name in config if config[name] != without[name]}
         assert differing <= set(settings), variant
         assert {name: str(config[name]) for name in settings}.items() <= settings.items(), variant
+        assert config["actor_rollout_ref.actor.optim.lr"] == (variant.lr or LR)
+        assert config["data.seed"] == 0
         if variant.method == "resrl":
             ResRLConfig(**composed(*overrides).resrl)
 
 
 def changed(variant) -> list[str]:  # type: ignore[no-untyped-def]
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
-    return [setting.format(actor=actor, rollout=rollout) for setting in variant.settings]
+    settings = [setting.format(actor=actor, rollout=rollout) for setting in variant.settings]
+    return settings if variant.lr is None else [*settings, f"{actor}.optim.lr={variant.lr}"]
 
 
 TRAINER = """
@@ -105,7 +111,7 @@ def training(folder: Path, name: str, program: str) -> Training:
     (start / "summary.json").write_text("{}")
     evaluation = ["eval", "--data", str(folder / "test.parquet"), "--reward-file", str(COUNTDOWN), "--n", "2"]
     evaluation += ["--limit", "2", "--max-tokens", "4", "--run", str(folder / name)]
-    return Training(name, folder / name, [sys.executable, "-c", program], evaluation, start, 2, 2)
+    return Training(name, folder / name, [sys.executable, "-c", program], evaluation, start, 2, 1)
 
 
 def test_trainings_are_trained_and_evaluated_and_one_that_fails_stops_no_other(tmp_path: Path) -> None:
@@ -122,7 +128,69 @@ def test_trainings_are_trained_and_evaluated_and_one_that_fails_stops_no_other(t
         summary = json.loads((good.folder / "evaluations" / f"step_{step}" / "summary.json").read_text())
         assert summary["overall"]["num_samples"] == 2
     assert run_trainings([good], 1, Console(file=output)) == []
-    assert "1 of 1 runs: done before" in output.getvalue()
+    assert "1 of 1 trainings: done before" in output.getvalue()
+
+
+def test_training_that_was_killed_before_its_evaluation_is_not_trained_again(tmp_path: Path) -> None:
+    write_parquet(generate_problems(1, 2, seed=0)[1], "test", tmp_path / "test.parquet")
+    run = training(tmp_path, "run", TRAINER.format(quickstart=str(ROOT / "examples" / "quickstart")))
+    subprocess.run([sys.executable, "-c", run.command[-1]], cwd=made(run.folder), env=with_log(tmp_path), check=True)
+    (run.folder / "evaluations" / "start.tmp").mkdir(parents=True)  # killed while copying
+    again = replace(run, command=[sys.executable, "-c", "raise SystemExit('trained again')"])
+    assert not again.is_evaluated()
+    assert run_trainings([again], 1, Console(file=io.StringIO())) == []
+    assert again.is_evaluated()
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def with_log(folder: Path) -> dict[str, str]:
+    return os.environ | {"VERL_FILE_LOGGER_PATH": str(folder / "0000.jsonl")}
+
+
+def test_an_error_that_nobody_expects_ends_all_trainings_and_is_not_swallowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And text in brackets, which rich would take for markup, is shown as it is."""
+    bad = training(tmp_path, "bad", "raise SystemExit('OSError: [/some/path] is full')")
+    output = io.StringIO()
+    assert "[/some/path]" in run_trainings([bad], 1, Console(file=output, width=200))[0]
+    assert "[/some/path]" in output.getvalue()
+    slow = training(tmp_path, "slow", "import time; time.sleep(600)")
+    monkeypatch.setattr("trainings._Board.show", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_trainings([slow, slow], 1, Console(file=output))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")
+def test_every_job_has_cores_even_if_there_are_more_jobs() -> None:
+    cores = os.sched_getaffinity(0)
+    for jobs in (1, 2, len(cores) + 3):
+        shares = _shares_of_the_cores(jobs)
+        given = [shares.get() for _ in range(jobs)]
+        assert shares.empty()
+        assert all(share and share <= cores for share in given)
+        assert set().union(*given) == cores
+
+
+def test_tables_say_means_intervals_and_seeds_without_a_common_avg() -> None:
+    def row(method: str, checkpoint: str, avg: float) -> dict[str, Any]:
+        return {"source": "overall", "method": method, "checkpoint": checkpoint, "measures": {"Avg@n": {"mean": avg}}}
+
+    matched = {"source": "overall", "method": "b", "k": 16, "difference": 0.0125, "low": -0.5, "high": 0.5}
+    matched |= {"seeds": {"0": {"difference": 0.1}, "1": {"difference": -0.2}}, "uncovered_seeds": [2]}
+    numbers = {
+        "baseline": "a",
+        "results": [row("a", "start", 0.1), row("a", "last", 0.25), row("b", "last", 0.5)],
+        "matched_differences": [matched, matched | {"k": 64, "difference": None, "seeds": {}}],
+    }
+    lines = results_table(numbers, ["b", "a", "not trained"]).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| start", "| b", "| a"]
+    assert lines[3].split(" | ")[1] == "0.500"
+    assert lines[3].endswith("| +0.013 [-0.500, +0.500], 1 of 3 | no common Avg |")
 
 
 STOPPED = """

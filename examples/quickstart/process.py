@@ -37,7 +37,7 @@ def only_one(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise QuickstartError(f"OUT: another quickstart is running in {folder}; wait or set another OUT") from None
+            raise QuickstartError(f"OUT: another run is going on in {folder}; wait or set another OUT") from None
         yield
 
 
@@ -69,12 +69,15 @@ def child(command: Sequence[str], environment: Mapping[str, str], cwd: Path, log
 
 
 def _die_with_parent() -> Callable[[], None]:
-    """Ask the kernel to kill the child when we are gone, even by kill -9."""
+    """Ask the kernel to kill the child when the thread that starts it is gone, even by kill -9 of all of us.
+
+    That thread must outlive the child, as the body of ``child`` does.
+    """
     parent = os.getpid()
-    libc = ctypes.CDLL(None)  # loaded before the fork: the child may not allocate much
+    prctl = ctypes.CDLL(None).prctl  # looked up before the fork: other threads may hold locks then
 
     def before_exec() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died in between
             os._exit(1)
 

@@ -183,8 +183,8 @@ def main() -> int:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(help_text())
         return 0
-    # threads that spin while they wait take the cores from whatever else runs: with it, steps of 0.1 s take 5 s; a few
-    # microseconds are allowed, without which steps take half as long again. Read when torch is loaded.
+    # threads that spin while they wait take the cores from whatever else runs: with it, steps of 0.1 s take 5 s; a
+    # moment is allowed, without which the warm start takes half as long again. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     signal.signal(signal.SIGTERM, _interrupt)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from study_settings import RANK
 from torch import Tensor
 
 from verl_resrl import ResRLConfig, token_weights
@@ -21,7 +22,6 @@ from verl_resrl.localisation import localise, token_of_character
 from verl_resrl.tasks.countdown_fatal import first_fatal_character
 
 GROUP = 16  # responses of a problem that make up a group
-RANK = 16  # that of the study
 CONFIGS = {
     "residual, predicting": ResRLConfig(rank=RANK),
     "residual, consuming": ResRLConfig(rank=RANK, hidden_state_at="consuming"),

@@ -6,21 +6,22 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from study_settings import EVAL_PROBLEMS, EVAL_SAMPLES, LR, StudySettings, help_text
+from study_settings import EVAL_PROBLEMS, EVAL_SAMPLES, LR, RANK, ROOT, StudySettings, help_text
 from variants import GRPO, ONE_SEED, REPORTS, RESRL, Report, Variant
 
 # isort: split
 from process import only_one  # of the quickstart, whose folder study_settings puts on the path
 from rich.console import Console
-from settings import COUNTDOWN, QuickstartError, Settings
+from settings import COUNTDOWN, QuickstartError, Settings, source_fingerprint
 
 from verl_resrl.evaluation.progress import Phases
-from verl_resrl.evaluation.settings import write_json
+from verl_resrl.evaluation.settings import EvaluationError, write_json
 
 if TYPE_CHECKING:
     from trainings import Training
@@ -53,11 +54,15 @@ class Study:
         self._evaluate_start()
         trainings = self._trainings()
         what = f"{len(trainings)} trainings, {self.settings.jobs} at a time; logs and results in {self._runs}"
-        self.console.print(what, highlight=False, soft_wrap=True)
+        self.console.print(what, highlight=False, markup=False, soft_wrap=True)
         failures = run_trainings(trainings, self.settings.jobs, self.console)
-        self._localise()
+        done = {training.folder for training in trainings if training.is_evaluated()}
+        self._localise(done)
         for report in self.reports:
-            self._report(report)
+            try:
+                self._report(report, done)
+            except QuickstartError as error:
+                failures.append(str(error))
         return failures
 
     @property
@@ -65,15 +70,15 @@ class Study:
         return self.settings.out / "runs"
 
     def _claim(self) -> None:
-        """Runs of other settings must not mix."""
+        """Runs of other settings or of other code must not mix."""
         file = self.settings.out / "settings.json"
-        new = asdict(self.settings.size) | {"lr": LR, "gpu": self.gpu}
+        new = asdict(self.settings.size) | {"lr": LR, "rank": RANK, "gpu": self.gpu, "code": _code()}
         del new["meaning"], new["seeds"], new["jobs"]
         old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else new
         if old != new:
             changed = [name for name in new if old.get(name) != new[name]]
             differ = ", ".join(f"{name} {old.get(name)} there and {new[name]} now" for name in changed)
-            raise QuickstartError(f"OUT: {self.settings.out} holds a study of another size ({differ}); set another OUT")
+            raise QuickstartError(f"OUT: {self.settings.out} holds another study ({differ}); set another OUT")
         write_json(file, new)
 
     def _make_data(self) -> None:
@@ -130,7 +135,7 @@ class Study:
                     evaluation=[*_evaluation(self.data), "--token-weights", "2", "--run", str(folder)],
                     start_evaluation=self.start / "step_0",
                     steps=size.steps,
-                    checkpoints=-(-size.steps // size.save_every),
+                    save_every=size.save_every,
                 )
         return list(found.values())
 
@@ -148,6 +153,7 @@ class Study:
             "SAVE_EVERY": size.save_every,
             "SEED": seed,
             "LR": variant.lr or LR,
+            "RANK": RANK,
             "OUT": self.settings.out,
         }
         settings = Settings.from_environment({name: str(value) for name, value in knobs.items()})
@@ -158,7 +164,7 @@ class Study:
         # the report tells runs apart by their names
         return [*command, f"trainer.experiment_name='{variant.name}'", "trainer.max_actor_ckpt_to_keep=null", *more]
 
-    def _localise(self) -> None:
+    def _localise(self, done: Collection[Path]) -> None:
         """Where the weights of the start, and of what became of it, are high."""
         from localise import measure
         from tables import localisation_table
@@ -167,18 +173,18 @@ class Study:
         for variant in (GRPO, RESRL):
             folder, step = self._folder(variant, 0), self.settings.size.steps
             model = folder / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface"
-            models[variant.name] = folder / "evaluations" / f"step_{step}", model
+            if folder in done:
+                models[variant.name] = folder / "evaluations" / f"step_{step}", model
         with self.phases.phase("places of the first wrong tokens") as phase:
             found = {}
             for name, (evaluation, model) in models.items():
                 phase.waiting(name)
-                if (evaluation / "summary.json").exists():
-                    found[name] = measure(evaluation, str(model), self.data / "test.parquet")
+                found[name] = measure(evaluation, str(model), self.data / "test.parquet")
             phase.note = str(self.settings.out / "localisation.json")
             write_json(self.settings.out / "localisation.json", found)
             (self.settings.out / "localisation.md").write_text(localisation_table(found), encoding="utf-8")
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: Report, done: Collection[Path]) -> None:
         from tables import results_table
         from trainings import call
 
@@ -186,14 +192,25 @@ class Study:
         out = self.settings.out / name
         seeds = 1 if report.suite in ONE_SEED else self.settings.seeds
         folders = [self._folder(variant, seed) for variant in report.variants for seed in range(seeds)]
-        folders = [str(folder) for folder in folders if (folder / "evaluations").is_dir()]
+        whole = [str(folder) for folder in folders if folder in done]
+        if len(whole) < len(folders):
+            left_out = ", ".join(folder.name for folder in folders if folder not in done)
+            self.console.print(f"{name} is without {left_out}", highlight=False, markup=False, soft_wrap=True)
         with self.phases.phase(name) as phase:
-            command = ["compare", *folders, "--out", str(out), "--baseline", report.baseline.name]
+            command = ["compare", *whole, "--out", str(out), "--baseline", report.baseline.name]
             call(command, self.settings.out / f"{name}.log", lambda: phase.waiting("comparing"))
             phase.note = str(out / "report.html")
         numbers = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
         table = results_table(numbers, [variant.name for variant in report.variants])
         (out / "results.md").write_text(table, encoding="utf-8")
+
+
+def _code() -> str:
+    """Name the sources that the results depend on, reports aside."""
+    package = [*(ROOT / "verl_resrl").rglob("*.py"), *(ROOT / "verl_resrl").rglob("*.yaml")]
+    examples = [*Path(__file__).parent.glob("variants.py"), *(ROOT / "examples" / "quickstart").glob("*.py")]
+    aside = [ROOT / "verl_resrl" / name for name in ("report", "doctor")]
+    return source_fingerprint(sorted(f for f in (*package, *examples) if not set(aside) & set(f.parents)))
 
 
 def _evaluation(data: Path) -> list[str]:
@@ -222,7 +239,7 @@ def main() -> int:
 
             logging.disable_progress_bar()
             failures = Study(settings, torch.cuda.is_available(), Console()).run()
-    except QuickstartError as error:
+    except (QuickstartError, EvaluationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -41,13 +41,19 @@ SIZES = {
     "gpu": Size(60, 16, 10, 3, 1, "one NVIDIA GPU"),
 }
 SMALL = "laptop"
-LR = 2e-4
+
+
+def _by_size(field: str) -> str:
+    return ", ".join(f"{name} {getattr(size, field)}" for name, size in SIZES.items())
+
+
+LR, RANK = 2e-4, 16
 EVAL_PROBLEMS, EVAL_SAMPLES = 100, 64
 KNOBS = (
     Knob("SIZE", SMALL, "; ".join(f"{name}: {size.meaning}" for name, size in SIZES.items())),
     Knob("SUITES", "methods", f"what to train, any of: {' '.join(SUITES)}; or all"),
-    Knob("SEEDS", "", "trainings of each variant, with the seeds 0, 1, ...; not set: 3"),
-    Knob("JOBS", "", "trainings at a time; not set: laptop 2, gpu 1"),
+    Knob("SEEDS", "", f"trainings of each variant, with the seeds 0, 1, ...; not set: {_by_size('seeds')}"),
+    Knob("JOBS", "", f"trainings at a time; not set: {_by_size('jobs')}"),
     Knob("OUT", "outputs/study", "folder of everything that is written, relative to the current one"),
 )
 

@@ -17,8 +17,8 @@ def results_table(numbers: Mapping[str, Any], order: Sequence[str]) -> str:
         order: methods, as the rows shall stand.
 
     Returns:
-        A table; means over seeds, and for differences the 95% interval over problems and in how many seeds they are
-        above 0.
+        A table; means over seeds, and for differences the 95% interval over problems and in how many of all seeds they
+        are above 0 (a seed without a common Avg counts as none).
     """
     rows = {
         (row["checkpoint"], row["method"]): row["measures"] for row in numbers["results"] if row["source"] == "overall"
@@ -62,7 +62,7 @@ def _difference(row: Mapping[str, Any] | None) -> str:
         return "no common Avg" if row is not None else ""
     seeds = [seed["difference"] > 0 for seed in row["seeds"].values()]
     interval = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
-    return f"{row['difference']:+.3f}{interval}, {sum(seeds)} of {len(seeds)}"
+    return f"{row['difference']:+.3f}{interval}, {sum(seeds)} of {len(seeds) + len(row['uncovered_seeds'])}"
 
 
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

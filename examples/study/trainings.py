@@ -35,7 +35,7 @@ class Training:
         evaluation: command that evaluates every checkpoint of the folder.
         start_evaluation: folder of the evaluation of the model that all trainings start from.
         steps: of the training.
-        checkpoints: number of them.
+        save_every: steps between checkpoints; the last step has one too.
     """
 
     name: str
@@ -44,11 +44,12 @@ class Training:
     evaluation: Sequence[str]
     start_evaluation: Path
     steps: int
-    checkpoints: int
+    save_every: int
 
     def is_evaluated(self) -> bool:
         """Whether nothing is left to do."""
-        return len(list((self.folder / "evaluations").glob("step_*/summary.json"))) == 1 + self.checkpoints
+        steps = [*range(0, self.steps, self.save_every), self.steps]
+        return all((self.folder / "evaluations" / f"step_{step}" / "summary.json").exists() for step in steps)
 
 
 @dataclass
@@ -88,7 +89,7 @@ def run_trainings(trainings: Sequence[Training], jobs: int, console: Console) ->
     """
     left = [training for training in trainings if not training.is_evaluated()]
     if len(left) < len(trainings):
-        console.print(f"{len(trainings) - len(left)} of {len(trainings)} runs: done before", highlight=False)
+        console.print(f"{len(trainings) - len(left)} of {len(trainings)} trainings: done before", highlight=False)
     failures: list[str] = []
     stop, shares = threading.Event(), _shares_of_the_cores(jobs)
     with ThreadPoolExecutor(jobs, initializer=lambda: _stay_on(shares)) as pool, _Board(len(left), console) as board:
@@ -101,11 +102,14 @@ def run_trainings(trainings: Sequence[Training], jobs: int, console: Console) ->
                 board.show([status for status in statuses if status.running])
                 for future in finished:
                     error = future.exception()
-                    if error is not None:
+                    if isinstance(error, (QuickstartError, OSError)):
                         failures.append(f"{futures[future]}: {error}")
-                    what = f"failed: {error}" if error is not None else "trained and evaluated"
-                    board.finished(f"{futures[future]}: {what}")
-        except KeyboardInterrupt:
+                        board.finished(f"{futures[future]} failed: {error}")
+                    elif error is not None:
+                        raise error
+                    else:
+                        board.finished(f"{futures[future]}: trained and evaluated")
+        except BaseException:  # whatever it is, none of the trainings may go on unseen
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -141,14 +145,17 @@ class _Board:
         now = time.monotonic()
         if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
-            self._console.print("; ".join(f"{s.name}: {s.text}" for s in running), highlight=False, soft_wrap=True)
+            self._print("; ".join(f"{status.name}: {status.text}" for status in running))
 
     def finished(self, line: str) -> None:
         self._done += 1
         minutes = (time.monotonic() - self._started) / self._done * (self._total - self._done) / 60
         note = f"{self._done}/{self._total}, {minutes:.0f} min left"
         self._bars.update(self._all, completed=self._done, status=note)
-        self._console.print(f"({note}) {line}", highlight=False, soft_wrap=True)
+        self._print(f"({note}) {line}")
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _shares_of_the_cores(jobs: int) -> "SimpleQueue[set[int]]":
@@ -201,6 +208,7 @@ def call(command: Sequence[str], log: Path, waiting: Callable[[], None]) -> None
         QuickstartError: it failed.
     """
     program = [str(Path(sys.executable).with_name("resrl")), *command]
+    seen = log.stat().st_size if log.exists() else 0
     with child(program, os.environ, log.parent, log) as process:
         while True:
             try:
@@ -209,5 +217,5 @@ def call(command: Sequence[str], log: Path, waiting: Callable[[], None]) -> None
             except subprocess.TimeoutExpired:
                 waiting()
     if code:
-        last = (log.read_text(encoding="utf-8", errors="replace").splitlines() or ["it wrote nothing"])[-1]
-        raise QuickstartError(f"resrl {command[0]} failed: {last} (its log: {log})")
+        lines = log.read_bytes()[seen:].decode(errors="replace").splitlines() or ["it wrote nothing"]
+        raise QuickstartError(f"resrl {command[0]} ended with {code}: {lines[-1]} (its log: {log})")

@@ -44,7 +44,7 @@ WEIGHTINGS = (
     _resrl("entropy inside", "resrl.weighting=entropy_inside"),
 )
 
-# one setting at a time, from the study's rank 16 and the defaults of +method=resrl
+# one setting at a time, from the study's rank and the defaults of +method=resrl
 SENSITIVITY = (
     _resrl("rank 4", "resrl.rank=4"),
     _resrl("rank 64", "resrl.rank=64"),

@@ -11,7 +11,7 @@ from typing import Any
 from verl_resrl.evaluation.generate import HFGenerator, Job, Sampling, VLLMGenerator, load_tokenizer
 from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, read_problems
-from verl_resrl.evaluation.rating import codeforces_summary, read_users
+from verl_resrl.evaluation.rating import codeforces_summary, rating_of, read_users
 from verl_resrl.evaluation.samples import Sample, open_samples
 from verl_resrl.evaluation.settings import EvaluationError, Settings, claim_folder, write_json
 from verl_resrl.evaluation.summary import summarize
@@ -64,6 +64,8 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
             settings.limit,
             settings.chat_template_kwargs,
         )
+        if settings.codeforces_users and all(rating_of(problem) is None for problem in problems):
+            raise EvaluationError("--codeforces-users: none of these problems is one of Codeforces with a rating")
         jobs = [Job(problem, sample) for problem in range(len(problems)) for sample in range(settings.n)]
         done = {sample.job for sample in file.samples}
         right = sum(sample.correct for sample in file.samples)
@@ -81,11 +83,11 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
         codeforces = codeforces_summary(problems, file.samples, users)
         if codeforces is not None:
             summary["codeforces"] = codeforces
-        write_json(folder / SUMMARY_FILE, summary)
         if settings.token_weights:
             from verl_resrl.evaluation.token_view import write_token_view
 
             write_token_view(folder, settings, problems, file.samples, tokenizer, report)
+        write_json(folder / SUMMARY_FILE, summary)  # last: it says that all is there
     return summary
 
 

@@ -14,6 +14,7 @@ from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.settings import EvaluationError
 
+SOURCE = "codeforces"  # the name in tasks.data.sources
 USERS = "codeforces.com/api/user.ratedList?activeOnly=true"
 
 
@@ -23,7 +24,7 @@ def codeforces_summary(
     """Rate a model by its solved problems; see ``tasks.benchmarks.codeforces_rating``.
 
     Args:
-        problems: all of them; those count whose row has ``extra_info.rating``.
+        problems: all of them; those count that scripts/prepare_data.py made of Codeforces' problems with a rating.
         samples: responses to them.
         users: the answer of Codeforces' API about all rated users, a JSON file; None: no percentile.
 
@@ -39,8 +40,8 @@ def codeforces_summary(
     verdicts: dict[int, list[bool]] = defaultdict(list)
     for sample in samples:
         verdicts[sample.problem].append(sample.correct)
-    ratings = {number: (problems[number].row.get("extra_info") or {}).get("rating") for number in verdicts}
-    rated = {number: rating for number, rating in ratings.items() if rating is not None}
+    difficulty = {number: rating_of(problems[number]) for number in verdicts}
+    rated = {number: value for number, value in difficulty.items() if value is not None}
     if not rated:
         return None
     rating = codeforces_rating(list(rated.values()), [float(np.mean(verdicts[number])) for number in rated])
@@ -49,6 +50,11 @@ def codeforces_summary(
         others = read_users(users)
         result |= {"percentile": percentile(rating, others), "num_users": len(others)}
     return result
+
+
+def rating_of(problem: Problem) -> int | None:
+    """Difficulty of a problem of Codeforces on the scale of its users' ratings; None for any other problem."""
+    return problem.row["extra_info"]["rating"] if problem.row["data_source"] == SOURCE else None
 
 
 def read_users(file: Path) -> list[float]:

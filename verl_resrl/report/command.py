@@ -19,7 +19,7 @@ viewer of single responses with the weight of each token. Beside it: the numbers
 
 Every run of a study, GRPO as the baseline:
 
-    resrl compare outputs/study/*
+    resrl compare outputs/study/runs/*
 
 Two runs, another folder for the results:
 

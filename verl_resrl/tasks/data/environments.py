@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from verl_resrl.tasks import alfworld, bfcl_data, textworld_data
+from verl_resrl.tasks.data.prepare import DataError
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Environment:
         license: of the data, as its package says; None where that was not looked up.
         source: what has them.
         note: what to know.
+        takes_copy: whether ``prepare`` reads a local copy.
     """
 
     name: str
@@ -31,6 +33,21 @@ class Environment:
     source: str
     license: str | None = None
     note: str = ""
+    takes_copy: bool = False
+
+    def make(self, out: Path, local: Path | None, limit: int | None) -> str:
+        """Write the files below ``out``.
+
+        Returns:
+            Their paths, one a line.
+
+        Raises:
+            DataError: a package is missing, or its data is not as it should be.
+        """
+        try:
+            return "\n".join(map(str, self.prepare(out / self.name, local, limit).values()))
+        except (ImportError, ValueError, RuntimeError) as error:
+            raise DataError(f"{self.name}: {error}") from error
 
 
 def _bfcl(out: Path, local: Path | None, limit: int | None) -> dict[str, Path]:
@@ -53,6 +70,12 @@ ENVIRONMENTS = {
             "multi-turn; --limit counts task numbers, each of which has four tasks",
         ),
         Environment("textworld", _textworld, "512+64", "made on this machine by the package textworld"),
-        Environment("alfworld", alfworld.prepare, "?", "what alfworld-download wrote: --from, or $ALFWORLD_DATA"),
+        Environment(
+            "alfworld",
+            alfworld.prepare,
+            "?",
+            "what alfworld-download wrote: --from, or $ALFWORLD_DATA",
+            takes_copy=True,
+        ),
     )
 }

@@ -207,7 +207,8 @@ def _downloaded(source: Source, commit: str, name: str) -> Path:
     checksum = _file_sha256(file)
     if commit == source.revision and checksum != source.files[name]:
         raise DataError(
-            f"{source.name}: {file} has sha256 {checksum}, {source.files[name]} expected: delete it and try again"
+            f"{source.name}: {file.resolve()} has sha256 {checksum}, {source.files[name]} expected: "
+            "delete it and try again"
         )
     return file
 

@@ -25,7 +25,7 @@ class Source:
         train: whether it is for training; the others get ``extra_info.split`` "test".
         configs: of the data set, in order; None for its only one.
         files: in place of configs, files of the repository with their sha256, as others have published them
-            (docs/reproduction.md says who); verified before they are read.
+            (docs/reproduction.md says who); verified when they are downloaded at that commit.
         unique: leave out rows whose prompt has been there.
         rows: problems in the result; None where that is not known for certain.
         sha256: of the result (``prepare.digest``); None where nobody has recorded it.
