@@ -34,6 +34,11 @@ A benchmark of the paper with the paper's protocol (options beside it win), prep
 
     resrl eval --run outputs/resrl --benchmark aime24
 
+A benchmark of agents (bfcl, alfworld, webshop, textworld): verl's validation plays the episodes, agent_summary.json
+holds the success rates:
+
+    resrl eval --model Qwen/Qwen3-1.7B --benchmark bfcl
+
 Two checkpoints, and three problems shown token by token with the weights of ResRL:
 
     resrl eval --run outputs/resrl --steps 10,50 --data test.parquet --token-weights 3
@@ -102,6 +107,13 @@ def evaluate(
         str, typer.Option(help="vllm, hf (Hugging Face), or auto: vllm where a GPU and the package are.")
     ] = "auto",
     tensor_parallel_size: Annotated[int, typer.Option(help="GPUs that share a model, with vllm.")] = 1,
+    verl_args: Annotated[
+        str,
+        typer.Option(
+            help="With a --benchmark of agents: more settings for verl, as 'trainer.n_gpus_per_node=4'.",
+            show_default=False,
+        ),
+    ] = "",
     chat_template_kwargs: Annotated[
         str | None,
         typer.Option(
@@ -115,6 +127,11 @@ def evaluate(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
+        if benchmark is not None and _is_of_agents(benchmark):
+            from verl_resrl.evaluation.agent_command import evaluate_on_command
+
+            evaluate_on_command(benchmark, {name: context.params[name] for name in _given(context)})
+            return
         options: dict[str, Any] = context.params | _protocol(context, benchmark)
         k, reward_file = options["k"], options["reward_file"]
         same = ("n", "temperature", "top_p", "max_tokens", "max_prompt_tokens", "seed", "limit", "threshold")
@@ -134,14 +151,25 @@ def evaluate(
         raise typer.Exit(130) from None
 
 
+def _given(context: typer.Context) -> set[str]:
+    """Names of the options that were given on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def _is_of_agents(benchmark: str) -> bool:
+    from verl_resrl.tasks.benchmarks import AGENT_BENCHMARKS
+
+    return benchmark in AGENT_BENCHMARKS
+
+
 def _protocol(context: typer.Context, benchmark: str | None) -> dict[str, Any]:
     """Options of a benchmark's protocol, less those that were given."""
     if benchmark is None:
         return {}
     from verl_resrl.evaluation.protocol import options_of
 
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    given = _given(context)
     options = {name: value for name, value in options_of(benchmark).items() if name not in given}
     for file in options.get("data", ()):
         if not file.exists():

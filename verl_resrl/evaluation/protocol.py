@@ -21,10 +21,11 @@ def options_of(benchmark: str) -> dict[str, Any]:
     Raises:
         EvaluationError: there is no such benchmark.
     """
-    from verl_resrl.tasks.benchmarks import BENCHMARKS
+    from verl_resrl.tasks.benchmarks import AGENT_BENCHMARKS, BENCHMARKS
 
     if benchmark not in BENCHMARKS:
-        raise EvaluationError(f"--benchmark {benchmark} must be one of {', '.join(BENCHMARKS)}")
+        names = ", ".join((*BENCHMARKS, *AGENT_BENCHMARKS))
+        raise EvaluationError(f"--benchmark {benchmark} must be one of {names}")
     protocol = BENCHMARKS[benchmark]
     reward = importlib.util.find_spec(protocol.reward.removeprefix("pkg://"))
     assert reward is not None

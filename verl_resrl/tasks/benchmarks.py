@@ -111,6 +111,37 @@ BENCHMARKS: dict[str, Benchmark] = {
 }
 
 
+@dataclass(frozen=True)
+class AgentBenchmark:
+    """Protocol of a benchmark whose episodes have many turns: verl's own validation plays them.
+
+    Attributes:
+        name: for the command line, for ``+agent=`` and for ``scripts/prepare_data.py``.
+        files: names of parquet files in the benchmark's folder.
+        temperature: of sampling; 0 takes the most likely token.
+        max_prompt: tokens; instruction and first observation.
+        max_response: tokens; the rest of the episode.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    temperature: float
+    max_prompt: int
+    max_response: int
+
+
+# temperatures and lengths are ours, those of examples/agents and examples/function_calling
+AGENT_BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (
+        AgentBenchmark("alfworld", ("test_seen", "test_unseen"), 0.4, 2048, 12288),
+        AgentBenchmark("webshop", ("test",), 0.4, 2048, 12288),
+        AgentBenchmark("textworld", ("test",), 0.4, 2048, 12288),
+        AgentBenchmark("bfcl", ("test",), 0.0, 12288, 12288),
+    )
+}
+
+
 def codeforces_rating(problem_ratings: Sequence[float], solved: Sequence[float]) -> float:
     """Maximum-likelihood rating of a solver, from the problems that it solved.
 
