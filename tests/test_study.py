@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 from tests.test_composition import composed, flat
-from verl_resrl import ResRLConfig
+from verl_resrl import ResRLConfig, token_weights
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "examples" / "study"), str(ROOT / "examples" / "quickstart")]
@@ -25,13 +26,16 @@ sys.path[:0] = [str(ROOT / "examples" / "study"), str(ROOT / "examples" / "quick
 from localise import measure  # noqa: E402 (neither folder is a package)
 from settings import COUNTDOWN, QuickstartError  # noqa: E402
 from study import Study  # noqa: E402
-from study_settings import LR, StudySettings  # noqa: E402
+from study_settings import LR, RANK, StudySettings  # noqa: E402
 from tables import results_table  # noqa: E402
 from trainings import Training, _shares_of_the_cores, run_trainings  # noqa: E402
 from variants import ONE_SEED, REPORTS  # noqa: E402
 from warm_start import character_tokenizer, small_model  # noqa: E402
 
+from verl_resrl.evaluation.generate import load_model  # noqa: E402
+from verl_resrl.evaluation.problems import read_problems  # noqa: E402
 from verl_resrl.evaluation.samples import SAMPLES_FILE  # noqa: E402
+from verl_resrl.evaluation.token_view import response_states  # noqa: E402
 from verl_resrl.tasks.countdown import generate_problems, write_parquet  # noqa: E402
 
 
@@ -220,8 +224,8 @@ def test_ctrl_c_ends_every_training(tmp_path: Path) -> None:
     assert not (tmp_path / "c").exists()
 
 
-def test_first_wrong_tokens_are_those_of_the_verifier(tmp_path: Path) -> None:
-    """Responses whose first wrong character is known; reversed weights have the other side of the area."""
+def test_areas_are_those_of_the_weights_at_the_verifiers_tokens(tmp_path: Path) -> None:
+    """Responses whose first wrong character is known, weighed another way and compared pair by pair."""
     tokenizer = character_tokenizer()
     small_model(tokenizer, 0).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
@@ -229,20 +233,35 @@ def test_first_wrong_tokens_are_those_of_the_verifier(tmp_path: Path) -> None:
     write_parquet([problem], "test", tmp_path / "test.parquet")
     right = right_answer(problem)
     wrong = right[:-1] + ("1" if right[-1] != "1" else "2")  # only the last digit of the last result
-    rows = [("x", False, 0), (wrong, False, len(right) - 1), (right, True, None), (right, True, None)]
+    first_wrong = {wrong: len(wrong) - 1, "=8*96,": 0, "*1,2+3=7:": 0}
+    texts = [*first_wrong, right, right]
     with (tmp_path / SAMPLES_FILE).open("w") as file:
-        for number, (text, correct, _) in enumerate(rows):
+        for number, text in enumerate(texts):
             sample = {"problem": 0, "sample": number, "data_source": "countdown", "prompt": "", "response": text}
-            sample |= {"score": float(correct), "correct": correct, "answer": None, "finished": True}
+            sample |= {"score": 0.0, "correct": text == right, "answer": None, "finished": True}
             file.write(json.dumps(sample | {"num_tokens": len(text) + 1}) + "\n")
     areas = measure(tmp_path, str(tmp_path / "model"), tmp_path / "test.parquet")
-    # tokens 0 and EOS of "x", and all of the other with EOS; first wrong: 0 and len - 1
-    others = [1, *range(len(wrong) - 1), len(wrong)]
-    wins = [(first > other) + 0.5 * (first == other) for first in (0, len(wrong) - 1) for other in others]
-    assert areas["position"]["first_auc"] == pytest.approx(sum(wins) / len(wins))
-    assert areas["position"]["num_responses"] == 2
-    for name in ("first_auc", "after_auc"):
-        assert areas["reversed"][name] == pytest.approx(1 - areas["residual, predicting"][name])
+
+    ids = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
+    prompt = read_problems([tmp_path / "test.parquet"], tokenizer, 16)[0].prompt_ids
+    hidden = response_states(load_model(str(tmp_path / "model")), prompt, ids)
+    sequence = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(one) for one in ids]))
+    correct = torch.tensor([text == right for text in texts])
+    weights = token_weights(hidden, sequence, torch.zeros(len(ids), dtype=torch.int64), correct, ResRLConfig(rank=RANK))
+    positions = [list(range(len(one))) for one in ids]
+    by_hand = {
+        "position": positions,
+        "residual, predicting": [weights.weights[sequence == row].tolist() for row in range(len(ids))],
+    }
+    for name, scores in by_hand.items():
+        marked = [
+            (scores[row][at], at == index) for row, index in enumerate(first_wrong.values()) for at in positions[row]
+        ]
+        first, others = ([score for score, is_first in marked if is_first == wanted] for wanted in (True, False))
+        wins = [(a > b) + 0.5 * (a == b) for a in first for b in others]
+        assert areas[name]["first_auc"] == pytest.approx(sum(wins) / len(wins))
+        assert areas[name]["num_responses"] == 3
+    assert areas["residual, predicting"]["first_auc"] not in (0.5, areas["shuffled"]["first_auc"])
 
 
 def right_answer(problem) -> str:  # type: ignore[no-untyped-def]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 ON_FAILURE = ("stop", "fallback")
 HIDDEN_OFFLOAD = ("auto", "cpu", "device")
-ENTROPY_WEIGHTING = ("entropy", "entropy_outside", "entropy_inside")
-WEIGHTING = ("residual", "uniform", "shuffled", "reversed", "departure", *ENTROPY_WEIGHTING)
+WEIGHTING = ("residual", "uniform", "shuffled", "entropy")
 HIDDEN_STATE_AT = ("predicting", "consuming")
 LAYERS = ("last", "penultimate", "middle")
 

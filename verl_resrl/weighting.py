@@ -61,20 +61,3 @@ def shuffled_weights(weights: Tensor, group: Tensor, keys: Tensor, seed: int, ex
     result = torch.empty_like(all_weights)
     result[receivers] = all_weights[givers]
     return result[rank == exchange.rank]
-
-
-def departures(residual: Tensor, sequence_ids: Tensor) -> Tensor:
-    """Measure how far each token carries the hidden state out of the subspace of the positives.
-
-    Args:
-        residual: (num_tokens,) float32, of the states that predict the tokens; NaN where there is no subspace.
-        sequence_ids: (num_tokens,) int64; the tokens of a sequence stand together and in their order.
-
-    Returns:
-        (num_tokens,) float32 >= 0, the residual at the next token minus that at this one where it grows; 0 for the
-        last token of a sequence, after which there is no state.
-    """
-    grown = torch.zeros_like(residual)
-    inside = sequence_ids[1:] == sequence_ids[:-1]
-    grown[:-1] = torch.where(inside, residual[1:] - residual[:-1], 0.0).clamp_min(0.0)
-    return grown

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verl_resrl.config import ENTROPY_WEIGHTING, ResRLConfig
+from verl_resrl.config import ResRLConfig
 from verl_resrl.exchange import Exchange
 from verl_resrl.residual import choose_backend, residual_and_alignment
 from verl_resrl.sampling import hash64, positions_in_runs
 from verl_resrl.shared_subspaces import subspaces_of_groups
-from verl_resrl.weighting import departures, shuffled_weights, uniform_weights
+from verl_resrl.weighting import shuffled_weights, uniform_weights
 
 # relative on purpose: massive activations shrink residuals by orders of magnitude, not their information
 DEGENERATE_SPREAD = 1e-4
@@ -84,8 +84,8 @@ def token_weights(
         exchange: to the ranks that hold the rest of the batch, each of which makes this call with its own sequences,
             ``token_keys`` and the same other arguments. On a CPU the weights are then the same to the bit as those
             of the whole batch on one rank.
-        entropy: (num_tokens,) float32 >= 0, entropy of the old policy where it chose the token; needed by the
-            weightings that have it in their name, and unused otherwise.
+        entropy: (num_tokens,) float32 >= 0, entropy of the old policy where it chose the token; taken in place of the
+            residual by ``config.weighting`` "entropy", and unused otherwise.
 
     Returns:
         TokenWeights, on the device of ``sequence_ids``; ``active`` is that of the groups of all ranks.
@@ -128,30 +128,15 @@ def token_weights(
     residual[rows], alignment[rows] = e, a
 
     negative = ~positive[rows]
-    rows, number, e = rows[negative], number[negative], e[negative]
-
-    def mapped(score: Tensor) -> Tensor:
-        limits = grouped_quantiles(
-            exchange.gather(score), exchange.gather(number), len(present), (config.q_low, config.q_high)
-        )
-        return residual_to_weight(score, number, limits, config)
-
-    if config.weighting == "entropy" and entropy is not None:
-        w = mapped(entropy[rows])
-    elif config.weighting == "departure":
-        w = mapped(departures(residual, sequence_ids)[rows])
-    else:
-        w = mapped(e)
+    score = entropy[rows] if config.weighting == "entropy" and entropy is not None else e
+    score, rows, number = score[negative], rows[negative], number[negative]
+    quantiles = (config.q_low, config.q_high)
+    limits = grouped_quantiles(exchange.gather(score), exchange.gather(number), len(present), quantiles)
+    w = residual_to_weight(score, number, limits, config)
     if config.weighting == "uniform":
         w = uniform_weights(w, number, len(present), exchange)
     elif config.weighting == "shuffled":
         w = shuffled_weights(w, number, token_keys[rows], seed, exchange)
-    elif config.weighting == "reversed":
-        w = 1.0 + config.xi - w
-    elif config.weighting == "entropy_outside" and entropy is not None:
-        w = mapped(entropy[rows] * w)
-    elif config.weighting == "entropy_inside" and entropy is not None:
-        w = mapped(entropy[rows] * (1.0 + config.xi - w))
     weights[rows] = w
     return result
 
@@ -259,8 +244,8 @@ def _check_arguments(
         _check_vector("token_keys", token_keys, len(hidden), torch.int64)
     if entropy is not None:
         _check_vector("entropy", entropy, len(hidden), torch.float32)
-    elif config.weighting in ENTROPY_WEIGHTING:
-        raise ValueError(f"ResRL: weighting={config.weighting!r} needs entropy, (num_tokens,) of torch.float32")
+    elif config.weighting == "entropy":
+        raise ValueError("ResRL: weighting='entropy' needs entropy, (num_tokens,) of torch.float32")
     if len(sequence_ids) and not 0 <= int(sequence_ids.min()) <= int(sequence_ids.max()) < len(group_ids):
         raise ValueError(
             f"ResRL: sequence_ids must be in [0, {len(group_ids)}), the number of sequences, "

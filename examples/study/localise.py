@@ -27,11 +27,7 @@ CONFIGS = {
     "residual, consuming": ResRLConfig(rank=RANK, hidden_state_at="consuming"),
     "residual, penultimate layer": ResRLConfig(rank=RANK, layer="penultimate"),
     "residual, middle layer": ResRLConfig(rank=RANK, layer="middle"),
-    "reversed": ResRLConfig(rank=RANK, weighting="reversed"),
-    "departure": ResRLConfig(rank=RANK, weighting="departure"),
     "entropy": ResRLConfig(rank=RANK, weighting="entropy"),
-    "entropy outside": ResRLConfig(rank=RANK, weighting="entropy_outside"),
-    "entropy inside": ResRLConfig(rank=RANK, weighting="entropy_inside"),
     "shuffled": ResRLConfig(rank=RANK, weighting="shuffled"),
 }
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_id, get_device_name
 
-from verl_resrl.config import ENTROPY_WEIGHTING, ResRLConfig
+from verl_resrl.config import ResRLConfig
 from verl_resrl.exchange import Exchange
 from verl_resrl.integration.advantages import OWN_ESTIMATOR, check_sessions, weighted_advantages
 from verl_resrl.integration.batch import Batch, per_response_token, read_batch, response_values
@@ -165,7 +165,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
         hidden = states.hidden()
         device = torch.device(get_device_id())
         entropy = None
-        if self._resrl.weighting in ENTROPY_WEIGHTING:  # verl's pass computes it for its own metrics
+        if self._resrl.weighting == "entropy":  # verl's pass computes it for its own metrics
             rows = model_output["entropy"].unbind()
             entropy = response_values(rows, batch.prompt_lengths, batch.response_lengths)[batch.wanted].to(device)
         out = token_weights(
