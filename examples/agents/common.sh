@@ -4,7 +4,7 @@
 # Agents in text environments: ENVIRONMENT=alfworld, webshop or textworld. Every hyperparameter of the runs in this folder,
 # once. METHOD, set by the run_*.sh files, is all that differs between ResRL and its baselines. What an environment needs:
 # verl_resrl/tasks/alfworld.py, webshop.py, textworld_data.py.
-# Evaluation alone (success rate, val-core/.../acc): ENVIRONMENT=alfworld bash run_resrl_qwen3_4b.sh trainer.val_only=True
+# Evaluation alone, the success rate: resrl eval --benchmark alfworld --model MODEL
 : "${ENVIRONMENT:=alfworld}"  # alfworld, webshop or textworld
 # shellcheck source=examples/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"

@@ -4,8 +4,8 @@
 # Function calling: BFCL multi-turn through the benchmark's own simulated APIs and checker (+agent=bfcl). Every
 # hyperparameter of the runs in this folder, once. METHOD, set by the run_*.sh files, is all that differs between ResRL and
 # its baselines. Needs: pip install mpmath pebble && pip install --no-deps bfcl-eval
-# Evaluation alone: bash run_resrl_qwen3_4b.sh trainer.val_only=True
-# Accuracy as the leaderboard counts it: python -m verl_resrl.tasks.bfcl_accuracy OUT/metrics.jsonl
+# Evaluation alone: resrl eval --benchmark bfcl --model MODEL
+# Accuracy of a training's validations as the leaderboard counts it: python -m verl_resrl.tasks.bfcl_accuracy OUT/metrics.jsonl
 : "${TOKENS_PER_GPU:=24576}"  # a whole conversation must fit
 # shellcheck source=examples/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
