@@ -132,7 +132,6 @@ if __name__ == "__main__":
     # read when torch is loaded: threads that spin while they wait take the cores from whatever else runs
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from process import only_one
-    from progress import Phase, Phases
     from quickstart import HELD_OUT_PROBLEMS, TRAIN_PROBLEMS, WARM_START_PROBLEMS
     from rich.console import Console
     from training import read_metrics, train, verl_command
@@ -140,6 +139,7 @@ if __name__ == "__main__":
 
     from benchmarks.process_memory import ProcessWatcher, Sample
     from benchmarks.soak_report import Result, write_soak_report
+    from verl_resrl.evaluation.progress import Phase, Phases
     from verl_resrl.tasks.countdown import generate_problems, write_parquet
 
     try:

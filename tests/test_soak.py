@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The soak's judgement: which processes grew, which steps failed, who is who among the processes."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +101,11 @@ def test_watcher_measures_descendants() -> None:
         child.communicate(b"\n")
     assert (mine.seconds, mine.step) == (1.0, 3)
     assert mine.uss_mib <= mine.pss_mib <= mine.rss_mib < 200
+
+
+def test_the_command_starts_and_names_a_soak_that_is_too_short(tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(__file__).parents[1] / "scripts" / "soak.py")]
+    knobs = {"STEPS": "20", "WARM_UP": "15", "OUT": str(tmp_path / "out")}
+    done = subprocess.run(command, env=os.environ | knobs, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: STEPS=20 must be at least 10 more than WARM_UP=15"
