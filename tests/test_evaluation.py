@@ -121,6 +121,19 @@ def test_samples_are_what_the_model_and_the_reward_say(evaluated: Path) -> None:
     assert len({sample["response"] for sample in samples}) > PROBLEMS
 
 
+def test_average_of_the_first_responses(task: Path, evaluated: Path, tmp_path: Path) -> None:
+    """As the paper's Avg@16 beside Pass@128; the samples are those that are there."""
+    out = shutil.copytree(evaluated, tmp_path / "out")
+    code, output, _ = call(*arguments(task, out, "--averaged", "2"))
+    assert code == 0
+    first = [sample["correct"] for sample in samples_in(out) if sample["sample"] < 2]
+    summary = json.loads((out / "summary.json").read_text())["overall"]
+    assert summary["avg_at_first"]["2"]["mean"] == pytest.approx(sum(first) / len(first))
+    assert "Avg@2" in output
+    code, _, errors = call(*arguments(task, out, "--averaged", "5"))
+    assert (code, errors) == (1, "error: --averaged 5 must be in [1, 4], the responses to a problem\n")
+
+
 def test_summary_is_that_of_the_samples(evaluated: Path) -> None:
     samples, summary = samples_in(evaluated), json.loads((evaluated / "summary.json").read_text())
     assert set(summary["data_sources"]) == {"even", "odd"}
@@ -196,7 +209,7 @@ def test_a_benchmark_stands_for_options_that_those_beside_it_override(
     (tmp_path / "data").mkdir()
     problem = row(0) | {"reward_model": {"style": "rule", "ground_truth": "7"}}
     write_rows(tmp_path / "data" / "math500.parquet", problem)
-    code, _, stderr = call(*given, "--max-tokens", "4", "--n", "2", "--k", "1,2")
+    code, _, stderr = call(*given, "--max-tokens", "4", "--n", "2")
     assert (code, stderr) == (0, "")
     settings = json.loads((tmp_path / "out" / "settings.json").read_text())
     assert (settings["max_tokens"], settings["n"], settings["k"]) == (4, 2, [1, 2])

@@ -74,6 +74,9 @@ def evaluate(
     k: Annotated[
         str | None, typer.Option(help="For which Pass@k is reported.", show_default="1,2,4,... up to n")
     ] = None,
+    averaged: Annotated[
+        int | None, typer.Option(help="Also report Avg over the first so many responses.", show_default=False)
+    ] = None,
     temperature: Annotated[float, typer.Option(help="Of the sampling; 0 takes the most likely token.")] = 1.0,
     top_p: Annotated[float, typer.Option(help="Sample among the tokens that have this probability together.")] = 1.0,
     max_tokens: Annotated[int, typer.Option(help="Longest response, in tokens.")] = 1024,
@@ -134,8 +137,9 @@ def evaluate(
             return
         options: dict[str, Any] = context.params | _protocol(context, benchmark)
         k, reward_file = options["k"], options["reward_file"]
-        same = ("n", "temperature", "top_p", "max_tokens", "max_prompt_tokens", "seed", "limit", "threshold")
-        common = {name: options[name] for name in (*same, "tensor_parallel_size", "token_weights")} | {
+        same = ("n", "averaged", "temperature", "top_p", "max_tokens", "max_prompt_tokens", "seed", "limit")
+        more = ("threshold", "tensor_parallel_size", "token_weights")
+        common = {name: options[name] for name in (*same, *more)} | {
             "data": tuple(str(file.expanduser().resolve()) for file in options["data"] or ()),
             "k": _numbers("k", k) if k is not None else _powers_of_two(options["n"]),
             "reward_file": str(reward_file.expanduser().resolve()) if reward_file else None,
@@ -171,6 +175,10 @@ def _protocol(context: typer.Context, benchmark: str | None) -> dict[str, Any]:
 
     given = _given(context)
     options = {name: value for name, value in options_of(benchmark).items() if name not in given}
+    if "n" in given:  # a quick look: what needs more responses is left out
+        n = context.params["n"]
+        options |= {"k": ",".join(k for k in options["k"].split(",") if int(k) <= n)} if "k" in options else {}
+        options |= {"averaged": None} if options.get("averaged", 0) > n else {}
     for file in options.get("data", ()):
         if not file.exists():
             raise EvaluationError(f"{file} does not exist: python scripts/prepare_data.py {benchmark} writes it")

@@ -33,6 +33,7 @@ def options_of(benchmark: str) -> dict[str, Any]:
     return {
         "data": [Path("data") / f"{protocol.data}.parquet"],
         "n": protocol.samples,
+        "averaged": protocol.averaged,
         "k": ",".join(map(str, protocol.ks)),
         "temperature": protocol.temperature,
         "top_p": protocol.top_p,

@@ -14,7 +14,7 @@ from typing import Any
 SETTINGS_FILE = "settings.json"
 BACKENDS = ("auto", "vllm", "hf")
 # settings that say what is done with samples, not which samples there are: they may change between two calls
-OF_THE_SUMMARY = ("k", "token_weights", "codeforces_users")
+OF_THE_SUMMARY = ("k", "averaged", "token_weights", "codeforces_users")
 
 
 class EvaluationError(Exception):
@@ -30,6 +30,7 @@ class Settings:
         data: parquet files in verl's format.
         n: responses to each problem.
         k: for which Pass@k is reported, ascending, each at most n.
+        averaged: also report Avg over the first so many responses, at most n; None: over all n only.
         temperature: of the sampling; 0 takes the most likely token.
         top_p: sample among the most likely tokens that together have this probability.
         max_tokens: longest response.
@@ -52,6 +53,7 @@ class Settings:
     data: tuple[str, ...]
     n: int = 128
     k: tuple[int, ...] = ()
+    averaged: int | None = None
     temperature: float = 1.0
     top_p: float = 1.0
     max_tokens: int = 1024
@@ -83,6 +85,8 @@ class Settings:
             raise EvaluationError(f"--k {','.join(map(str, self.k))} must be increasing numbers from 1 on")
         if self.k[-1] > self.n:
             raise EvaluationError(f"--k {self.k[-1]} is more than the responses to a problem, --n {self.n}")
+        if self.averaged is not None and not 1 <= self.averaged <= self.n:
+            raise EvaluationError(f"--averaged {self.averaged} must be in [1, {self.n}], the responses to a problem")
         if self.token_weights and self.n < 2:
             raise EvaluationError("--token-weights compares right and wrong responses: --n must be 2 or more")
 

@@ -19,7 +19,11 @@ Group = Sequence[Sample]  # the responses to one problem, in order
 
 
 def summarize(
-    samples: Iterable[Sample], ks: Sequence[int], seed: int = 0, report: Callable[[int, int, str], None] | None = None
+    samples: Iterable[Sample],
+    ks: Sequence[int],
+    seed: int = 0,
+    report: Callable[[int, int, str], None] | None = None,
+    averaged: int | None = None,
 ) -> dict[str, Any]:
     """Condense an evaluation.
 
@@ -28,6 +32,7 @@ def summarize(
         ks: for which Pass@k is wanted, each at most the number of samples of a problem.
         seed: of the bootstrap.
         report: called with problems done, problems in all and a note.
+        averaged: also report Avg over the first so many responses to each problem.
 
     Returns:
         ``{"overall": S, "data_sources": {name: S}}``; see ``_summary`` for S.
@@ -44,29 +49,34 @@ def summarize(
     sources = [group[0].data_source for group in groups]
     rows_of = {name: [row for row, source in enumerate(sources) if source == name] for name in sorted(set(sources))}
     return {
-        "overall": _summary(groups, bleus, ks, seed),
+        "overall": _summary(groups, bleus, ks, seed, averaged),
         "data_sources": {
-            name: _summary([groups[row] for row in rows], [bleus[row] for row in rows], ks, seed)
+            name: _summary([groups[row] for row in rows], [bleus[row] for row in rows], ks, seed, averaged)
             for name, rows in rows_of.items()
         },
     }
 
 
-def _summary(groups: Sequence[Group], bleus: Sequence[float | None], ks: Sequence[int], seed: int) -> dict[str, Any]:
+def _summary(
+    groups: Sequence[Group], bleus: Sequence[float | None], ks: Sequence[int], seed: int, averaged: int | None
+) -> dict[str, Any]:
     """Condense problems; all figures are means over them.
 
     Returns:
         ``num_problems``; ``num_samples``, responses to each problem; ``avg_at_n``, the share of right responses, and
         ``pass_at_k`` and ``majority_vote``, each with ``mean`` and the ends ``low`` and ``high`` of its 95% bootstrap
         interval over problems; ``mean_length``, tokens of a response; ``distinct_correct``, different right answers
-        to a problem; ``self_bleu`` in [0, 1], None with one response to each problem.
+        to a problem; ``self_bleu`` in [0, 1], None with one response to each problem. With ``averaged``, also
+        ``avg_at_first``: it as a text -> such a figure.
     """
     n = len(groups[0])
     correct = np.array([sum(sample.correct for sample in group) for group in groups])
-    figures = [correct / n, *(pass_at_k(n, correct, k) for k in ks), [majority_vote(group) for group in groups]]
+    first = [float(np.mean([sample.correct for sample in group[:averaged]])) for group in groups]
+    votes = [majority_vote(group) for group in groups]
+    figures = [correct / n, first, *(pass_at_k(n, correct, k) for k in ks), votes]
     table = np.stack([np.asarray(figure, dtype=np.float64) for figure in figures], axis=1)
     low, high = bootstrap_interval(table, seed=seed)
-    average, *passes, majority = (
+    average, average_of_first, *passes, majority = (
         {"mean": float(mean), "low": float(a), "high": float(b)}
         for mean, a, b in zip(table.mean(axis=0), low, high, strict=True)
     )
@@ -80,7 +90,7 @@ def _summary(groups: Sequence[Group], bleus: Sequence[float | None], ks: Sequenc
         "mean_length": float(np.mean([sample.num_tokens for group in groups for sample in group])),
         "distinct_correct": float(np.mean([distinct_correct(group) for group in groups])),
         "self_bleu": float(np.mean(known)) if known else None,
-    }
+    } | ({} if averaged is None else {"avg_at_first": {str(averaged): average_of_first}})
 
 
 def majority_vote(group: Group) -> float:

@@ -32,6 +32,7 @@ def _one(title: str, row: Mapping[str, Any]) -> Table:
     table = Table("", "mean", "95% interval", title=_title(title, row), box=box.SIMPLE)
     for name, figure in {
         f"Avg@{row['num_samples']}": row["avg_at_n"],
+        **{f"Avg@{n}": figure for n, figure in row.get("avg_at_first", {}).items()},
         **{f"Pass@{k}": figure for k, figure in row["pass_at_k"].items()},
         f"majority of {row['num_samples']}": row["majority_vote"],
     }.items():
@@ -47,10 +48,12 @@ def _several(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
     n, ks = first["num_samples"], _spread([k for k in first["pass_at_k"] if k != "1"])  # Pass@1 is Avg@n
     table = Table(title=_title(title, first), box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("", overflow="fold")
-    for name in (f"Avg@{n}", *(f"Pass@{k}" for k in ks), f"maj@{n}", "tokens", "distinct"):
+    averages = [f"Avg@{first_n}" for first_n in first.get("avg_at_first", {})]
+    for name in (f"Avg@{n}", *averages, *(f"Pass@{k}" for k in ks), f"maj@{n}", "tokens", "distinct"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, row in rows.items():
-        figures = (row["avg_at_n"], *(row["pass_at_k"][k] for k in ks), row["majority_vote"])
+        averages_of_first = row.get("avg_at_first", {}).values()
+        figures = (row["avg_at_n"], *averages_of_first, *(row["pass_at_k"][k] for k in ks), row["majority_vote"])
         lengths = (f"{row['mean_length']:.1f}", f"{row['distinct_correct']:.2f}")
         table.add_row(name, *(f"{figure['mean']:.3f}" for figure in figures), *lengths)
     return table

@@ -30,7 +30,6 @@ class Benchmark:
         max_response: tokens.
         enable_thinking: argument of Qwen3's chat template.
         reward: what ``reward.custom_reward_function.path`` would be; the function is ``compute_score``.
-        headline: the metric that the paper reports first.
         note: how it differs from the paper, or what is not known of the paper's protocol.
     """
 
@@ -46,7 +45,6 @@ class Benchmark:
     max_response: int
     enable_thinking: bool
     reward: str
-    headline: str
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -70,12 +68,11 @@ def _math(name: str) -> Benchmark:
         max_response=4096,
         enable_thinking=False,
         reward="pkg://verl_resrl.tasks.math_reward",
-        headline="avg@16",
         note="top_p is that of the authors' training script",
     )
 
 
-def _code(name: str, headline: str, note: str) -> Benchmark:
+def _code(name: str, note: str) -> Benchmark:
     return Benchmark(
         name=name,
         data=name,
@@ -89,7 +86,6 @@ def _code(name: str, headline: str, note: str) -> Benchmark:
         max_response=4096,
         enable_thinking=False,
         reward="pkg://verl_resrl.tasks.code_reward",
-        headline=headline,
         note=note,
     )
 
@@ -99,11 +95,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     benchmark.name: benchmark
     for benchmark in (
         *(_math(name) for name in ("aime24", "aime25", "amc23", "math500", "minerva", "olympiadbench")),
-        _code("livecodebench", "avg@16", _SAMPLING),
-        _code("humaneval-plus", "avg@16", _SAMPLING),
+        _code("livecodebench", _SAMPLING),
+        _code("humaneval-plus", _SAMPLING),
         _code(
             "codeforces",
-            "rating",
             f"{_SAMPLING}; so are its problems and its way from solved problems to a rating, hence no comparison with "
             "its number; the percentile needs --codeforces-users, the ratings of all users",
         ),
