@@ -38,6 +38,11 @@ CONTROLS = (*_plain("grpo_pos", "resrl_uniform"), SHUFFLED, *_plain("resrl_entro
 
 METHODS = (GRPO, RESRL, *BASELINES, *CONTROLS)
 
+# the method's weights in GRPO's balance of right and wrong, and the control that isolates where they are
+FULL = "resrl.lambda_pos=1"
+RESRL_FULL = Variant("resrl lambda_pos 1", "resrl", (FULL,))
+SHUFFLED_FULL = Variant("resrl_shuffled lambda_pos 1", "resrl_shuffled", (FULL,))
+
 # one setting at a time, from the study's rank and the defaults of +method=resrl
 SENSITIVITY = (
     _resrl("rank 4", "resrl.rank=4"),
@@ -46,7 +51,7 @@ SENSITIVITY = (
     _resrl("xi 0.5", "resrl.xi=0.5"),
     _resrl("quantiles 0 1", "resrl.q_low=0", "resrl.q_high=1"),
     _resrl("lambda_pos 0", "resrl.lambda_pos=0"),
-    _resrl("lambda_pos 1", "resrl.lambda_pos=1"),
+    RESRL_FULL,
     _resrl("consuming", "resrl.hidden_state_at=consuming"),
     _resrl("layer penultimate", "resrl.layer=penultimate"),
     _resrl("layer middle", "resrl.layer=middle"),
@@ -88,6 +93,8 @@ class Report:
 REPORTS = (
     Report("methods", "methods", GRPO, METHODS),
     Report("methods-against-shuffled", "methods", SHUFFLED, METHODS),
+    Report("full-positives", "full-positives", GRPO, (RESRL, SHUFFLED, RESRL_FULL, SHUFFLED_FULL)),
+    Report("full-positives-against-shuffled", "full-positives", SHUFFLED_FULL, (GRPO, RESRL_FULL)),
     Report("sensitivity", "sensitivity", GRPO, (RESRL, *_plain("nsr", "w_reinforce"), *SENSITIVITY)),
 )
 SUITES = tuple(dict.fromkeys(report.suite for report in REPORTS))
