@@ -386,6 +386,7 @@ def test_plugin_that_cannot_be_loaded_says_so_at_error_level(processes: dict[str
 
 
 def test_variables_of_verls_helpers_are_where_ray_reads_them() -> None:
-    environment = composed("+device=cpu").ray_kwargs.ray_init.runtime_env
-    assert list(environment) == ["env_vars"]
-    assert all(isinstance(value, str) for value in environment.env_vars.values())
+    ours, verls = (composed(*overrides).ray_kwargs.ray_init.runtime_env for overrides in (("+device=cpu",), ()))
+    assert set(ours) == {*verls, "env_vars"}
+    assert {"VERL_PLATFORM", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} <= set(ours.env_vars)
+    assert all(isinstance(value, str) for value in ours.env_vars.values())

@@ -198,8 +198,9 @@ def test_tables_say_means_intervals_and_seeds_without_a_common_avg() -> None:
 
 
 STOPPED = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
 sys.path[:0] = [{root!r}, {root!r} + "/examples/study", {root!r} + "/examples/quickstart"]
 from rich.console import Console
 from tests.test_study import training
