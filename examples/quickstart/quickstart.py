@@ -186,7 +186,7 @@ def main() -> int:
     # threads that spin while they wait take the cores from whatever else runs: with it, steps of 0.1 s take 5 s; a
     # moment is allowed, without which the warm start takes half as long again. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console()
     try:

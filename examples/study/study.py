@@ -229,7 +229,7 @@ def main() -> int:
         print(help_text())
         return 0
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see quickstart.py
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         settings = StudySettings.from_environment(os.environ)

@@ -128,7 +128,7 @@ def evaluate(
     """See HELP."""
     # threads that spin for long while they wait take the cores from whatever else runs; read when torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         if benchmark is not None and _is_of_agents(benchmark):
             from verl_resrl.evaluation.agent_command import evaluate_on_command
