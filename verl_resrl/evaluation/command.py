@@ -34,8 +34,8 @@ A benchmark of the paper with the paper's protocol (options beside it win), prep
 
     resrl eval --run outputs/resrl --benchmark aime24
 
-A benchmark of agents (bfcl, alfworld, webshop, textworld): verl's validation plays the episodes, agent_summary.json
-holds the success rates:
+A benchmark of agents (bfcl, alfworld, webshop, textworld): verl's validation plays the episodes, from the start if it
+was stopped, and agent_summary.json holds the success rates:
 
     resrl eval --model Qwen/Qwen3-1.7B --benchmark bfcl
 
@@ -151,7 +151,8 @@ def evaluate(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command continues from here", err=True)
+        again = "plays again" if benchmark is not None and _is_of_agents(benchmark) else "continues from here"
+        typer.echo(f"stopped; the same command {again}", err=True)
         raise typer.Exit(130) from None
 
 
