@@ -116,8 +116,9 @@ def help_text() -> str:
         "Usage: [KNOB=value ...] bash examples/study/run.sh [--help]",
         "",
         "Train variants of ResRL and what it is compared with, several seeds each, on the quickstart's puzzles through",
-        "verl's own trainer; evaluate every checkpoint; write a report for each suite. About an hour for the suite",
-        "'methods' with each SIZE. Stop it with Ctrl-C at any time; the same command continues where it stopped.",
+        "verl's own trainer; evaluate every checkpoint; write a report for each suite. SUITES=methods takes a bit more",
+        "than an hour on two cores; SIZE=gpu has not been timed. Stop it with Ctrl-C at any time; the same command",
+        "continues where it stopped.",
         "",
     ]
     for title, knobs in (("What to run", KNOBS), ("What to install (without a GPU, Linux)", INSTALL_KNOBS)):
