@@ -86,6 +86,7 @@ launch() { # OVERRIDES...
         "actor_rollout_ref.model.enable_gradient_checkpointing=True"
         "$actor.use_dynamic_bsz=True"
         "$actor.ppo_max_token_len_per_gpu=$TOKENS_PER_GPU"
+        "$actor.checkpoint.save_contents=[model,optimizer,extra,hf_model]" # hf_model is for resrl eval
         "$rollout.name=vllm"
         "$rollout.tensor_model_parallel_size=$TP"
         "$rollout.gpu_memory_utilization=$GPU_MEMORY"
@@ -98,8 +99,8 @@ launch() { # OVERRIDES...
         "trainer.save_freq=$SAVE_EVERY"
         "trainer.test_freq=$EVAL_EVERY"
         "trainer.logger=[$LOGGER]"
-        "trainer.project_name=verl_resrl"
-        "trainer.experiment_name=$(quoted "$(basename "$OUT")")"
+        "trainer.project_name=$(quoted "verl_resrl-${model##*/}")"
+        "trainer.experiment_name=$METHOD" # resrl compare: runs of this name differ in the seed
         "trainer.default_local_dir=$(quoted "$(absolute "$OUT")/checkpoints")"
         "hydra.run.dir=$(quoted "$(absolute "$OUT")/hydra")"
         "$@"
@@ -117,7 +118,12 @@ launch() { # OVERRIDES...
     fi
     "${check[@]}" "${overrides[@]}" || exit
     [[ $DRY_RUN != 1 ]] || exit 0
-    mkdir -p "$OUT"
-    export VERL_FILE_LOGGER_PATH=${VERL_FILE_LOGGER_PATH:-$(absolute "$OUT")/metrics.jsonl}
+    mkdir -p "$OUT/metrics"
+    local logs=("$OUT"/metrics/*.jsonl)
+    [[ -e ${logs[0]} ]] || logs=()
+    # verl empties this file when it starts: each attempt has its own, and resrl compare reads them all
+    export VERL_FILE_LOGGER_PATH TENSORBOARD_DIR
+    VERL_FILE_LOGGER_PATH=$(absolute "$OUT")/metrics/$(printf %04d ${#logs[@]}).jsonl
+    TENSORBOARD_DIR=$(absolute "$OUT")/tensorboard
     exec "$PYTHON" -m verl.trainer.main_ppo "${overrides[@]}"
 }

@@ -309,11 +309,12 @@ def test_settings_are_checked() -> None:
 
 
 def test_accuracy_is_the_mean_over_categories(tmp_path: Path) -> None:
-    log = tmp_path / "metrics.jsonl"
+    (tmp_path / "metrics").mkdir()
+    log = tmp_path / "metrics" / "0000.jsonl"
     values = dict(zip(CATEGORIES, (0.5, 0.25, 0.0, 0.25), strict=True))
     data = {f"val-core/bfcl_{name}/acc/mean@1": value for name, value in values.items()}
     log.write_text(json.dumps({"step": 0, "data": data}) + "\n" + json.dumps({"step": 1, "data": {"x": 1.0}}) + "\n")
-    assert read_validations(log) == {0: values | {"multi_turn_overall": 0.25}}
+    assert read_validations(tmp_path) == {0: values | {"multi_turn_overall": 0.25}}
     log.write_text(json.dumps({"step": 1, "data": {"x": 1.0}}) + "\n")
     with pytest.raises(ValueError, match="no validation of all of multi_turn_base"):
-        read_validations(log)
+        read_validations(tmp_path)

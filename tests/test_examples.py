@@ -17,6 +17,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from verl_resrl.integration import dry_run
+from verl_resrl.report.run_folders import read_runs
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*/run_*.sh"))
@@ -86,7 +87,8 @@ def test_other_sizes_differ_in_the_model_only(script: Path, commands: dict[str, 
 def test_method_is_the_only_difference(domain: str, commands: dict[str, list[str]]) -> None:
     def settings(method: str, model: str) -> set[str]:
         given = commands[f"{domain}/run_{method}_qwen3_{model}"]
-        return {text.replace(f"{method}_Qwen3", "METHOD_Qwen3") for text in given} - {f"+method={method}"}
+        own = {f"+method={method}", f"trainer.experiment_name={method}"}
+        return {text.replace(f"{method}_Qwen3", "METHOD_Qwen3") for text in given} - own
 
     for model in ("1.7b", "4b", "8b"):
         for baseline in ("grpo", "nsr", "w_reinforce", "dapo"):
@@ -144,6 +146,41 @@ def test_real_run_checks_and_then_starts_verl(recorder: Path, tmp_path: Path) ->
     checked, started = map(json.loads, result.stdout.splitlines())
     assert checked == started  # the very same settings, and no --missing-data-ok
     assert (tmp_path / "out").is_dir()
+
+
+def train_in_name_only(recorder: Path, method: str, seed: int, step: int, out: Path) -> list[str]:
+    """Start a script, then leave what Hydra and verl's logger would: the configuration and one line of metrics."""
+    script = EXAMPLES / "math" / f"run_{method}_qwen3_4b.sh"
+    printer = out.parent / "python"
+    printer.write_text(
+        f'#!/bin/bash\n[[ "$*" == *main_ppo* ]] || exit 0\necho "$VERL_FILE_LOGGER_PATH"\n{recorder} "$@"\n'
+    )
+    printer.chmod(0o755)
+    result = start(script, PYTHON=str(printer), DRY_RUN="", OUT=str(out), SEED=str(seed))
+    log, overrides = result.stdout.splitlines()
+    config = dry_run.compose_config(json.loads(overrides))
+    saved = Path(config_value(json.loads(overrides), "hydra.run.dir").strip("'")) / ".hydra" / "config.yaml"
+    saved.parent.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, saved)
+    assert not Path(log).exists(), "verl would empty the log of the attempt before"
+    Path(log).write_text(json.dumps({"step": step, "data": {"critic/score/mean": float(step)}}) + "\n")
+    return json.loads(overrides)
+
+
+def config_value(overrides: list[str], setting: str) -> str:
+    return next(text.partition("=")[2] for text in overrides if text.startswith(f"{setting}="))
+
+
+def test_the_report_reads_what_the_scripts_leave(recorder: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b", tmp_path / "c"]
+    for folder, (method, seed) in zip(folders, [("grpo", 0), ("resrl", 0), ("resrl", 1)], strict=True):
+        given = train_in_name_only(recorder, method, seed, 1, folder)
+        assert "hf_model" in config_value(given, "actor_rollout_ref.actor.checkpoint.save_contents")  # for resrl eval
+    train_in_name_only(recorder, "resrl", 1, 2, folders[-1])  # continued
+    runs = {(run.method, run.seed): run for run in read_runs(folders)}
+    assert set(runs) == {("grpo", 0), ("resrl", 0), ("resrl", 1)}
+    assert list(runs["resrl", 1].metrics) == [1, 2]
+    assert not any("no training metrics" in note for run in runs.values() for note in run.notes)
 
 
 def test_sandbox_fusion_reaches_the_reward(recorder: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from tests.report_runs import write_evaluation, write_run, write_tokens
 from verl_resrl.report.differing_settings import differing_settings
-from verl_resrl.report.run_folders import ReportError, read_run, read_runs
+from verl_resrl.report.run_folders import read_run, read_runs
 from verl_resrl.report.samples import problem_counts
 from verl_resrl.report.tables import common_ks, evaluation_table, pass_table, problem_table
 from verl_resrl.report.token_weights_file import token_views
+from verl_resrl.run_files import RunError
 
 
 def ignore_progress(done: int, total: int, what: str) -> None:
@@ -110,7 +111,7 @@ def test_broken_files_are_named_in_one_line(tmp_path: Path, break_it: Callable[[
     evaluation = write_evaluation(run, 10, [1, 2], 4, [1, 2])
     write_tokens(evaluation, [("p", ["a", "b"], [0.25, 1.0], "right")])
     break_it(run)
-    with pytest.raises(ReportError) as error:
+    with pytest.raises(RunError) as error:
         read_all(run)
     assert words in str(error.value)
     assert str(run) in str(error.value)
@@ -119,9 +120,9 @@ def test_broken_files_are_named_in_one_line(tmp_path: Path, break_it: Callable[[
 
 def test_folders_that_cannot_be_compared(tmp_path: Path) -> None:
     first, second = (write_run(tmp_path / name, "grpo", 0) for name in ("a", "b"))
-    with pytest.raises(ReportError, match=r"are both grpo seed 0: .*trainer.experiment_name"):
+    with pytest.raises(RunError, match=r"are both grpo seed 0: .*trainer.experiment_name"):
         read_runs([first, second])
-    with pytest.raises(ReportError, match=r"is not a run folder.*give the folders inside it \(a, b, ...\)"):
+    with pytest.raises(RunError, match=r"is not a run folder.*give the folders inside it \(a, b, ...\)"):
         read_runs([tmp_path])
 
 
@@ -130,7 +131,7 @@ def test_evaluations_of_different_problems_are_refused(tmp_path: Path) -> None:
     for folder in folders:
         write_evaluation(folder, 10, [1, 2], 4, [1, 2])
     edit("evaluations/step_10/samples.jsonl", lambda text: text.replace("problem 1", "other"))(folders[1])
-    with pytest.raises(ReportError, match=r"problem 1 has one prompt in .*grpo.* and another in .*nsr"):
+    with pytest.raises(RunError, match=r"problem 1 has one prompt in .*grpo.* and another in .*nsr"):
         problem_table(read_runs(folders), ignore_progress)
 
 
@@ -140,7 +141,7 @@ def test_only_the_k_that_all_have(tmp_path: Path) -> None:
         write_evaluation(folder, 10, [1, 2], 4, ks)
     assert common_ks(pass_table(read_runs(folders[:2]))) == ([2], [1, 4])
     write_evaluation(folders[2], 10, [1, 2], 4, [3])
-    with pytest.raises(ReportError, match="no k in common"):
+    with pytest.raises(RunError, match="no k in common"):
         common_ks(pass_table(read_runs(folders)))
 
 

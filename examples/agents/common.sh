@@ -20,7 +20,7 @@ WEIGHT_DECAY=0.1
 : "${ROLLOUTS:=8}"         # episodes of each task
 : "${MAX_PROMPT:=2048}"    # tokens; the instruction and the first observation
 : "${MAX_RESPONSE:=12288}" # tokens; the rest of the episode, observations included
-: "${OUT:=outputs/agents/${ENVIRONMENT}_${METHOD}_${MODEL##*/}}"
+: "${OUT:=outputs/agents/${ENVIRONMENT}_${METHOD}_${MODEL##*/}_seed$SEED}"
 VAL_TEMPERATURE=0.4
 case $ENVIRONMENT in
     alfworld) VAL_SETS=(alfworld/test_seen alfworld/test_unseen) ;;

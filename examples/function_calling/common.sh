@@ -5,7 +5,7 @@
 # hyperparameter of the runs in this folder, once. METHOD, set by the run_*.sh files, is all that differs between ResRL and
 # its baselines. Needs: pip install mpmath pebble && pip install --no-deps bfcl-eval
 # Evaluation alone: resrl eval --benchmark bfcl --model MODEL
-# Accuracy of a training's validations as the leaderboard counts it: python -m verl_resrl.tasks.bfcl_accuracy OUT/metrics.jsonl
+# Accuracy of a training's validations as the leaderboard counts it: python -m verl_resrl.tasks.bfcl_accuracy OUT
 : "${TOKENS_PER_GPU:=24576}"  # a whole conversation must fit
 # shellcheck source=examples/launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../launch.sh"
@@ -23,7 +23,7 @@ WEIGHT_DECAY=0.1
 : "${MAX_RESPONSE:=12288}" # tokens; the rest of the conversation, with what users say and functions return
 TOKENS_PER_STEP=1024       # that the model may use to call functions once
 VAL_TEMPERATURE=0          # as on the leaderboard
-: "${OUT:=outputs/function_calling/${METHOD}_${MODEL##*/}}"
+: "${OUT:=outputs/function_calling/${METHOD}_${MODEL##*/}_seed$SEED}"
 [[ " $* " != *" --help "* ]] || { usage; exit 0; }
 
 launch \

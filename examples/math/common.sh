@@ -20,7 +20,7 @@ WEIGHT_DECAY=0.1
 VAL_TEMPERATURE=0.6
 # ours
 VAL_ROLLOUTS=2             # responses to each validation prompt; the paper's Avg@16 and Pass@128 are `resrl eval`
-: "${OUT:=outputs/math/${METHOD}_${MODEL##*/}}"
+: "${OUT:=outputs/math/${METHOD}_${MODEL##*/}_seed$SEED}"
 TRAIN_SETS=(dapo-math-17k)
 VAL_SETS=(aime24 aime25 amc23 math500 minerva olympiadbench)
 # filter_groups is for +method=dapo: right answers of different lengths have different rewards, but the same acc

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from verl_resrl.report.run_folders import ReportError
+from verl_resrl.run_files import RunError
 
 BASELINE = "grpo"
 HELP = """Compare trainings of several methods and seeds on one HTML page.
@@ -57,7 +57,7 @@ def compare(
         from verl_resrl.report.write import write_comparison
 
         files, notes = write_comparison(run_dirs, out, baseline or BASELINE, baseline is not None, console)
-    except (ReportError, ModuleNotFoundError) as error:
+    except (RunError, ModuleNotFoundError) as error:
         hint = ": install it with pip install 'verl_resrl[eval]'" if isinstance(error, ModuleNotFoundError) else ""
         console.print(f"error: {error}{hint}", style="red", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(1) from None

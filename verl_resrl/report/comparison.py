@@ -65,7 +65,7 @@ def compare_runs(runs: Sequence[Run], baseline: str, progress: Callable[[int, in
         progress: called with files of samples read, files in all and the one to be read.
 
     Raises:
-        ReportError: samples are broken, or evaluations cannot be compared.
+        RunError: samples are broken, or evaluations cannot be compared.
     """
     training, evaluations, passes = training_table(runs), evaluation_table(runs), pass_table(runs)
     ks, left_out = common_ks(passes)

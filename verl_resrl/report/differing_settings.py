@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from verl_resrl.report.run_folders import Run, flat
+from verl_resrl.report.run_folders import Run
+from verl_resrl.run_files import flat
 
 ABSENT = "(absent)"
 NAMES_OF_RUNS = {"trainer.experiment_name", "trainer.default_local_dir"}

@@ -10,17 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from verl_resrl.run_files import CONFIG, RunError, read_config, read_metrics
 
-CONFIG = Path("hydra/.hydra/config.yaml")
 VERL_EXPERIMENT_NAME = "gsm8k"  # verl's default, which names no method
 _STEP = re.compile(r"step_(\d+)")
-
-
-class ReportError(ValueError):
-    """Something that the user can mend; the message is one line that says where, what, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +78,14 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
         folders: of the runs.
 
     Raises:
-        ReportError: a folder is not one of a run, a file is broken, or two runs have the same method and seed.
+        RunError: a folder is not one of a run, a file is broken, or two runs have the same method and seed.
     """
     runs: dict[tuple[str, int], Run] = {}
     for folder in folders:
         run = read_run(folder)
         other = runs.setdefault((run.method, run.seed), run)
         if other is not run:
-            raise ReportError(
+            raise RunError(
                 f"{folder} and {other.folder} are both {run.name}: leave one out, or train them under different "
                 "names (trainer.experiment_name) or seeds (data.seed)"
             )
@@ -106,22 +99,22 @@ def read_run(folder: Path) -> Run:
         folder: with verl's configuration in ``hydra/.hydra/config.yaml``, and ``metrics`` and ``evaluations`` if any.
 
     Raises:
-        ReportError: the folder is not one of a run, or a file is broken.
+        RunError: the folder is not one of a run, or a file is broken.
     """
-    config = _config(folder)
+    config = read_config(folder)
     seed = config.get("data.seed")
     if seed is None:
         seed = 0
     if not isinstance(seed, int):
-        raise ReportError(f"{folder / CONFIG}: data.seed={seed!r} is not an integer")
+        raise RunError(f"{folder / CONFIG}: data.seed={seed!r} is not an integer")
     method = config.get("trainer.experiment_name")
     if method in (None, VERL_EXPERIMENT_NAME):
         method = config.get("algorithm.adv_estimator")
     if not method:
-        raise ReportError(
+        raise RunError(
             f"{folder / CONFIG}: neither trainer.experiment_name nor algorithm.adv_estimator says the method"
         )
-    metrics = _metrics(folder / "metrics")
+    metrics = read_metrics(folder)
     evaluations, unfinished = _evaluations(folder / "evaluations")
     name = f"{method} seed {seed}"
     notes = [
@@ -146,68 +139,12 @@ def read_json(file: Path) -> Any:
         file: its path.
 
     Raises:
-        ReportError: it is not JSON.
+        RunError: it is not JSON.
     """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ReportError(f"{file} is not JSON ({error}): write it again with `resrl eval`") from None
-
-
-def flat(values: Mapping[Any, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Spell nested settings with dots.
-
-    Args:
-        values: nested dictionaries.
-        prefix: put before every name.
-    """
-    found = []
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            found += flat(value, f"{prefix}{key}.")
-        else:
-            found.append((f"{prefix}{key}", value))
-    return found
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    file = folder / CONFIG
-    if not file.is_file():
-        below = sorted(path.parents[2].name for path in folder.glob(f"*/{CONFIG}"))
-        hint = f"give the folders inside it ({', '.join(below[:3])}, ...)" if below else "give folders of trainings"
-        raise ReportError(f"{folder} is not a run folder, it has no {CONFIG}: {hint}")
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
-        first = str(error).splitlines()[0]
-        raise ReportError(f"{file} is not a configuration that Hydra wrote ({first}): restore it") from None
-    if not isinstance(content, dict):
-        raise ReportError(f"{file} holds no settings: restore the configuration that Hydra wrote")
-    return dict(flat(content))
-
-
-def _metrics(folder: Path) -> dict[int, dict[str, float]]:
-    """Every attempt has a file; where a step ran twice, the later attempt counts."""
-    steps: dict[int, dict[str, float]] = {}
-    for file in sorted(folder.glob("*.jsonl")):
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry = json.loads(line)
-                steps[int(entry["step"])] = {_short(name): float(value) for name, value in entry["data"].items()}
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                if number == len(lines) and isinstance(error, json.JSONDecodeError):
-                    continue  # a killed attempt may end in half a line
-                raise ReportError(
-                    f'{file} line {number} is not {{"step": ..., "data": {{...}}}} ({error!r}): '
-                    "remove the line, or the file"
-                ) from None
-    return dict(sorted(steps.items()))
-
-
-def _short(name: str) -> str:
-    at = name.find("resrl/")
-    return name[at:] if at > 0 else name
+        raise RunError(f"{file} is not JSON ({error}): write it again with `resrl eval`") from None
 
 
 def _evaluations(folder: Path) -> tuple[list[Evaluation], list[int]]:
@@ -225,14 +162,14 @@ def _evaluations(folder: Path) -> tuple[list[Evaluation], list[int]]:
         _check_summary(summary, path / "summary.json")
         settings = read_json(path / "settings.json") if (path / "settings.json").is_file() else {}
         if not isinstance(settings, dict):
-            raise ReportError(f"{path / 'settings.json'} is not a JSON object: evaluate this step again")
+            raise RunError(f"{path / 'settings.json'} is not a JSON object: evaluate this step again")
         finished.append(Evaluation(step, path, settings, summary))
     return sorted(finished, key=lambda evaluation: evaluation.step), sorted(unfinished)
 
 
 def _check_summary(summary: Any, file: Path) -> None:
     def fail(what: str) -> None:
-        raise ReportError(f"{file}: {what}; evaluate this step again with `resrl eval`")
+        raise RunError(f"{file}: {what}; evaluate this step again with `resrl eval`")
 
     if not isinstance(summary, dict) or not isinstance(summary.get("data_sources"), dict) or "overall" not in summary:
         fail("'overall' or 'data_sources' is missing")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from verl_resrl.report.run_folders import Evaluation, ReportError
+from verl_resrl.report.run_folders import Evaluation
+from verl_resrl.run_files import RunError
 
 ROUNDING = 1e-6  # a summary's Avg@n may differ by so much from its samples
 
@@ -24,17 +25,17 @@ def problem_counts(evaluation: Evaluation) -> pd.DataFrame:
         ``num_samples`` int, ``num_correct`` int, ``mean_length`` float (tokens).
 
     Raises:
-        ReportError: a line is broken, a sample is there twice, or the samples are not those of the summary.
+        RunError: a line is broken, a sample is there twice, or the samples are not those of the summary.
     """
     file = evaluation.samples_file
     table = _samples(file)
     twice = table.duplicated(["problem", "sample"])
     if twice.any():
         row = table[twice].iloc[0]
-        raise ReportError(f"{file}: problem {row.problem} has sample {row['sample']} twice; evaluate this step again")
+        raise RunError(f"{file}: problem {row.problem} has sample {row['sample']} twice; evaluate this step again")
     grouped = table.groupby("problem", sort=True)
     if (grouped["prompt"].nunique() > 1).any():
-        raise ReportError(f"{file}: one problem number stands for several prompts; evaluate this step again")
+        raise RunError(f"{file}: one problem number stands for several prompts; evaluate this step again")
     counts = grouped.agg(
         data_source=("data_source", "first"),
         prompt=("prompt", "first"),
@@ -46,7 +47,7 @@ def problem_counts(evaluation: Evaluation) -> pd.DataFrame:
     average = float((counts["num_correct"] / counts["num_samples"]).mean())
     claimed = evaluation.summary["overall"]["avg_at_n"]["mean"]
     if abs(average - claimed) > ROUNDING:
-        raise ReportError(
+        raise RunError(
             f"{file}: Avg@n of the samples is {average:.6f}, but summary.json says {claimed:.6f}; "
             "evaluate this step again"
         )
@@ -64,10 +65,10 @@ def _samples(file: Path) -> pd.DataFrame:
                 problem, sample, tokens = int(row["problem"]), int(row["sample"]), int(row["num_tokens"])
                 rows.append((problem, sample, str(row["data_source"]), prompt, bool(row["correct"]), tokens))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise ReportError(
+                raise RunError(
                     f"{file} line {number} is not a sample ({error!r}): "
                     "run `resrl eval` again, it writes what is missing"
                 ) from None
     if not rows:
-        raise ReportError(f"{file} is empty, although summary.json is there; evaluate this step again")
+        raise RunError(f"{file} is empty, although summary.json is there; evaluate this step again")
     return pd.DataFrame(rows, columns=["problem", "sample", "data_source", "prompt", "correct", "num_tokens"])

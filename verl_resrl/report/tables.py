@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from verl_resrl.report.run_folders import ReportError, Run
+from verl_resrl.report.run_folders import Run
 from verl_resrl.report.samples import problem_counts
+from verl_resrl.run_files import RunError
 
 OVERALL = "overall"
 RUN_COLUMNS = {"method": str, "seed": int, "step": int}
@@ -82,7 +83,7 @@ def common_ks(passes: pd.DataFrame) -> tuple[list[int], list[int]]:
         passes: of ``pass_table``.
 
     Raises:
-        ReportError: there are evaluations, but no k is common to them.
+        RunError: there are evaluations, but no k is common to them.
     """
     if passes.empty:
         return [], []
@@ -91,7 +92,7 @@ def common_ks(passes: pd.DataFrame) -> tuple[list[int], list[int]]:
     counts = overall.groupby("k").size()
     common = [int(k) for k in counts.index if counts[k] == evaluations]
     if not common:
-        raise ReportError("the evaluations have no k in common: run `resrl eval` with the same --k for all of them")
+        raise RunError("the evaluations have no k in common: run `resrl eval` with the same --k for all of them")
     return common, [int(k) for k in counts.index if counts[k] != evaluations]
 
 
@@ -106,7 +107,7 @@ def problem_table(runs: Sequence[Run], progress: Callable[[int, int, str], None]
         Columns ``method, seed, step`` and those of ``samples.problem_counts``; and notes of what is missing.
 
     Raises:
-        ReportError: samples are broken, or evaluations are of different problems.
+        RunError: samples are broken, or evaluations are of different problems.
     """
     parts: list[pd.DataFrame] = []
     notes: list[str] = []
@@ -124,7 +125,7 @@ def problem_table(runs: Sequence[Run], progress: Callable[[int, int, str], None]
         for problem, prompt in zip(counts["problem"], counts["prompt"], strict=True):
             first, where = prompts.setdefault(problem, (prompt, file))
             if prompt != first:
-                raise ReportError(
+                raise RunError(
                     f"problem {problem} has one prompt in {where} and another in {file}: "
                     "evaluate all runs on the same data"
                 )

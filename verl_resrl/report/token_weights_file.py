@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from verl_resrl.report.run_folders import Evaluation, ReportError, Run
+from verl_resrl.report.run_folders import Evaluation, Run
+from verl_resrl.run_files import RunError
 
 SHOWN_PROBLEMS = 20  # of each run, so that the page stays small
 ROUNDING = 1e-6  # weights are float32
@@ -25,7 +26,7 @@ def token_views(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
         out.
 
     Raises:
-        ReportError: a line is broken.
+        RunError: a line is broken.
     """
     views, notes = [], []
     for run in runs:
@@ -60,7 +61,7 @@ def _problems(evaluation: Evaluation) -> list[dict[str, Any]]:
                 raise ValueError("a weight outside [0, 1]")
             problem, prompt = int(row["problem"]), str(row["prompt"])
         except (ValueError, TypeError, KeyError) as error:
-            raise ReportError(
+            raise RunError(
                 f"{evaluation.tokens_file} line {number} is broken ({error!r}): evaluate this step again"
             ) from None
         negative = {"tokens": tokens, "weights": weights, "residuals": residuals}

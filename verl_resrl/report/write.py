@@ -13,10 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from verl_resrl.report.comparison import Comparison, compare_runs
 from verl_resrl.report.images import write_images
 from verl_resrl.report.page import render_page
-from verl_resrl.report.run_folders import ReportError, Run, read_runs
+from verl_resrl.report.run_folders import Run, read_runs
 from verl_resrl.report.styles import method_styles
 from verl_resrl.report.token_weights_file import token_views
 from verl_resrl.report.training_charts import WINDOWS
+from verl_resrl.run_files import RunError
 
 STEPS_TO_SMOOTH = 30  # shorter trainings are shown step by step at first
 
@@ -37,14 +38,14 @@ def write_comparison(
         The files, and notes of what is missing.
 
     Raises:
-        ReportError: a file is broken, or the runs cannot be compared.
+        RunError: a file is broken, or the runs cannot be compared.
     """
     if out.exists() and not out.is_dir():
-        raise ReportError(f"--out {out} is a file: name a folder")
+        raise RunError(f"--out {out} is a file: name a folder")
     runs = read_runs(folders)
     methods = sorted({run.method for run in runs})
     if need_baseline and baseline not in methods:
-        raise ReportError(f"--baseline {baseline}: no run has this method; there are {', '.join(methods)}")
+        raise RunError(f"--baseline {baseline}: no run has this method; there are {', '.join(methods)}")
     columns = (TextColumn("reading samples"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("")

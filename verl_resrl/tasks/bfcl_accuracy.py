@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accuracy on BFCL multi-turn as the leaderboard counts it, from the metrics that verl logs of a validation.
 
-python -m verl_resrl.tasks.bfcl_accuracy outputs/function_calling/resrl_Qwen3-4B/metrics.jsonl
+python -m verl_resrl.tasks.bfcl_accuracy outputs/function_calling/resrl_Qwen3-4B_seed0
 """
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from verl_resrl.run_files import read_metrics
 from verl_resrl.tasks.bfcl import CATEGORIES
 from verl_resrl.tasks.bfcl_data import SOURCE
 
@@ -36,11 +36,11 @@ def accuracies(metrics: Mapping[str, float]) -> dict[str, float]:
     return {**found, "multi_turn_overall": sum(found.values()) / len(found)}
 
 
-def read_validations(file: Path) -> dict[int, dict[str, float]]:
-    """Read the log of verl's logger "file".
+def read_validations(run: Path) -> dict[int, dict[str, float]]:
+    """Read what verl's logger "file" wrote.
 
     Args:
-        file: JSON lines.
+        run: folder of a training, with ``metrics/*.jsonl``.
 
     Returns:
         Accuracies of each validation by training step.
@@ -49,24 +49,23 @@ def read_validations(file: Path) -> dict[int, dict[str, float]]:
         ValueError: there is no validation of all four categories.
     """
     found = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
+    for step, metrics in read_metrics(run).items():
         try:
-            found[int(record["step"])] = accuracies(record["data"])
+            found[step] = accuracies(metrics)
         except KeyError:
             continue  # a step without validation
     if not found:
-        raise ValueError(f"{file}: no validation of all of {', '.join(CATEGORIES)}")
+        raise ValueError(f"{run}: no validation of all of {', '.join(CATEGORIES)}")
     return found
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("file", type=Path, help="metrics.jsonl of a run")
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of a training, with metrics/*.jsonl")
     arguments = parser.parse_args()
     try:
-        validations = read_validations(arguments.file)
+        validations = read_validations(arguments.run)
     except (OSError, ValueError) as error:
         parser.exit(1, f"error: {error}\n")
     names = [*CATEGORIES, "multi_turn_overall"]
