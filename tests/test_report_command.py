@@ -97,6 +97,17 @@ def test_what_is_missing_stands_on_the_page(tmp_path: Path) -> None:
         assert words in body, words
 
 
+def test_different_sampling_is_said_at_the_top(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / method, method, 0) for method in ("grpo", "nsr")]
+    for folder, temperature in zip(folders, (1.0, 0.6), strict=True):
+        evaluation = write_evaluation(folder, 20, [1, 2], 4, [1, 2])
+        settings = {"temperature": temperature, "fingerprints": {"reward_file": f"file of {folder.name}"}}
+        (evaluation / "settings.json").write_text(json.dumps(settings))
+    result = run_compare(*folders, "--out", tmp_path / "out")
+    assert "note: Evaluations differ in the temperature: 0.6, 1.0." in result.output
+    assert "Evaluations differ in the reward file (fingerprints): file of grpo, file of nsr." in result.output
+
+
 def test_only_logs_can_be_compared_too(tmp_path: Path) -> None:
     run = write_run(tmp_path / "resrl", "resrl", 0, {1: {"critic/score/mean": 0.5}})
     result = run_compare(run, "--out", tmp_path / "out")
@@ -190,18 +201,21 @@ def test_page_in_a_browser(browser: Any) -> None:
     # k switches figures and tables together
     frontier = "document.querySelector('[data-chart=frontier]')"
     lines = f"return [...{frontier}.querySelectorAll('.js-line')].map((line) => line.getAttribute('d'))"
-    assert browser.execute_script(f"return {frontier}.layout.yaxis.title.text") == "Pass@16"
-    before = browser.execute_script(lines)
-    assert [row.split()[1] for row in shown(browser, "paired-table")] == ["Avg@n"] * 2 + ["Pass@16"] * 2 + ["mean"] * 2
-    matched = shown(browser, "matched-table")
-    select(browser, "figure select[data-control=k]", "4")
+    # at first a k well below the 16 samples, where Pass@k is not 0 or 1 for each problem
     assert browser.execute_script(f"return {frontier}.layout.yaxis.title.text") == "Pass@4"
+    before = browser.execute_script(lines)
+    assert [row.split()[1] for row in shown(browser, "paired-table")] == ["Avg@n"] * 2 + ["Pass@4"] * 2 + ["mean"] * 2
+    matched, short = shown(browser, "matched-table"), shown(browser, "short-table")
+    select(browser, "figure select[data-control=k]", "16")
+    assert browser.execute_script(f"return {frontier}.layout.yaxis.title.text") == "Pass@16"
     assert browser.execute_script(lines) != before
     chosen = [box.get_attribute("value") for box in browser.find_elements("css selector", "select[data-control=k]")]
-    assert set(chosen) == {"4"}
-    assert [row.split()[1] for row in shown(browser, "paired-table")] == ["Avg@n"] * 2 + ["Pass@4"] * 2 + ["mean"] * 2
+    assert set(chosen) == {"16"}
+    assert [row.split()[1] for row in shown(browser, "paired-table")] == ["Avg@n"] * 2 + ["Pass@16"] * 2 + ["mean"] * 2
     assert len(shown(browser, "matched-table")) == len(matched) == 4
     assert shown(browser, "matched-table") != matched
+    assert len(shown(browser, "short-table")) == len(short) == 2
+    assert shown(browser, "short-table") != short
 
     # so does the data source
     results = shown(browser, "results-table")

@@ -167,3 +167,23 @@ def test_settings_that_differ(tmp_path: Path) -> None:
         "evaluation: temperature": {"grpo": "0.5 | 1.0, (absent)", "nsr": "(absent)"},
     }
     assert of_seed == ["actor_rollout_ref.rollout.seed", "data.seed"]
+
+
+def test_a_setting_of_the_method_is_not_the_seeds(tmp_path: Path) -> None:
+    """Where methods had different seeds, nothing can be said to follow the seed alone."""
+    folders = [write_run(tmp_path / "a", "grpo", 0, rank=8), write_run(tmp_path / "b", "nsr", 1, rank=16)]
+    rows, of_seed = differing_settings(read_runs(folders))
+    assert {"setting": "resrl.rank", "values": {"grpo": "8", "nsr": "16"}} in rows
+    assert of_seed == []
+
+
+def test_text_may_hold_any_character(tmp_path: Path) -> None:
+    """U+2028 and its like end lines for str.splitlines(), not in JSON lines."""
+    run = write_run(tmp_path / "run", "grpo", 0)
+    evaluation = write_evaluation(run, 10, [1, 2], 4, [1, 2])
+    write_tokens(evaluation, [("line\u2028 and\x85 page\x0c", ["a\u2029"], [1.0], "r")])
+    file = evaluation / "tokens.jsonl"
+    file.write_text(json.dumps(json.loads(file.read_text()), ensure_ascii=False) + "\n")
+    ((view,), notes) = token_views([read_run(run)])
+    assert view["problems"][0]["prompt"] == "line\u2028 and\x85 page\x0c"
+    assert notes == []

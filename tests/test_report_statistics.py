@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.report_runs import write_evaluation, write_run
 from verl_resrl.report.comparison import compare_runs
 from verl_resrl.report.matched import Path as CheckpointPath
-from verl_resrl.report.matched import match
+from verl_resrl.report.matched import _why_uncovered, coverage, match
 from verl_resrl.report.paired import holm, paired_differences
 from verl_resrl.report.run_folders import read_runs
 from verl_resrl.report.training_charts import lld_correlations, over_seeds
@@ -151,6 +151,36 @@ def test_matched_mean_is_the_area_between_the_paths(first: list[int], second: li
     assert found.mean[0] == pytest.approx(((curves[0] - curves[1]) * np.diff(knots)).sum() / (high - low))
 
 
+def test_seeds_that_only_lost_are_not_hidden(tmp_path: Path) -> None:
+    """A method that falls in Avg and Pass@k shares no Avg with a baseline that rises."""
+    for method, seed, correct in (("grpo", 0, (1, 3)), ("nsr", 0, (1, 2)), ("grpo", 1, (2, 3)), ("nsr", 1, (2, 1))):
+        run = write_run(tmp_path / f"{method}{seed}", method, seed)
+        for step, right in enumerate(correct):
+            write_evaluation(run, step, [right] * 3, 4, [1, 2])
+    runs = read_runs(sorted(tmp_path.iterdir()))
+    rows = compare_runs(runs, "grpo", lambda done, total, what: None).numbers["matched_differences"]
+    row = next(row for row in rows if row["k"] == 2)
+    assert list(row["seeds"]) == ["0"]
+    assert row["uncovered_seeds"] == {"1": "lower"}
+    assert coverage(row, "grpo") == "1 of 2 seeds; in 1 Avg only below grpo's"
+    row["uncovered_seeds"] = {}
+    assert coverage(row, "grpo") == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "baseline", "why"),
+    [
+        ([(0.4, 0.9), (0.6, 0.9)], [(0.2, 0.8), (0.4, 0.6)], "higher"),
+        ([(0.1, 0.9), (0.2, 0.9)], [(0.2, 0.8), (0.4, 0.6)], "lower"),
+        ([(0.3, 0.9)], [(0.2, 0.8), (0.4, 0.6)], "single"),
+    ],
+)
+def test_why_a_seed_is_not_covered(
+    method: list[tuple[float, float]], baseline: list[tuple[float, float]], why: str
+) -> None:
+    assert _why_uncovered(checkpoints(*method), checkpoints(*baseline)) == why
+
+
 @pytest.fixture(scope="module")
 def small_study(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root = tmp_path_factory.mktemp("small_study")
@@ -219,7 +249,7 @@ def test_rank_correlation_of_the_proxy() -> None:
         values |= {("resrl", 0, step, "resrl/lld_measured"): measured[step]}
         values |= {("resrl", 0, step, "resrl/lld_rank_correlation"): within[step]}
     row = {"method": "resrl", "seed": 0, "num_steps": 4}
-    # ranks 1 2 3 4 against 4 3 1 2: squared differences 9 + 1 + 4 + 4; 1 - 6 * 18 / (4 * 15)
+    # ranks 1 2 3 4 against 4 3 1 2: squared differences 9 + 1 + 4 + 4; 1 - 6 * 18 / (4 * 15); a drop is a change < 0
     (found,) = lld_correlations(training(values))
-    assert found == row | {"over_steps": pytest.approx(-0.8), "within_steps": pytest.approx(-0.1)}
+    assert found == row | {"over_steps": pytest.approx(0.8), "within_steps": pytest.approx(-0.1)}
     assert lld_correlations(training({("grpo", 0, 1, "resrl/lld_proxy"): 1.0})) == []

@@ -4,9 +4,10 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 RESAMPLES = 10_000
-RESAMPLES_AT_A_TIME = 1000  # bounds the memory to so many counts a problem
+BATCH = 100  # resamples at one time, for memory
 CONFIDENCE = 0.95
 
 
@@ -31,15 +32,17 @@ def bootstrap_interval(
         ValueError: no problems.
     """
     table = np.asarray(values, dtype=np.float64)
-    count = len(table)
-    if not count:
+    if not len(table):
         raise ValueError("bootstrap: there are no problems")
-    rng = np.random.default_rng(seed)
-    share = np.full(count, 1 / count)
-    means = []
-    for start in range(0, resamples, RESAMPLES_AT_A_TIME):
-        # how often each problem is drawn, which is all that a mean needs to know
-        drawn = rng.multinomial(count, share, size=min(RESAMPLES_AT_A_TIME, resamples - start))
-        means.append(drawn @ table / count)
-    tail = (1 - confidence) / 2
-    return np.quantile(np.concatenate(means), [tail, 1 - tail], axis=0)
+    if len(table) == 1:
+        return np.stack([table[0], table[0]])
+    found = stats.bootstrap(
+        (table,),
+        np.mean,
+        confidence_level=confidence,
+        method="percentile",
+        n_resamples=resamples,
+        batch=BATCH,
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return np.stack([found.low, found.high])

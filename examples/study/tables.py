@@ -5,6 +5,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from verl_resrl.report.matched import coverage
+
 MATCHED_KS = (16, 64)
 MEASURES = ("Avg@n", "Pass@4", "Pass@16", "Pass@64", "distinct_correct")
 
@@ -17,8 +19,8 @@ def results_table(numbers: Mapping[str, Any], order: Sequence[str]) -> str:
         order: methods, as the rows shall stand.
 
     Returns:
-        A table; means over seeds, and for differences the 95% interval over problems and in how many of all seeds they
-        are above 0 (a seed without a common Avg counts as none).
+        A table; means over seeds, and for differences the 95% interval over problems, in how many of the compared seeds
+        they are above 0, and why the others could not be compared.
     """
     rows = {
         (row["checkpoint"], row["method"]): row["measures"] for row in numbers["results"] if row["source"] == "overall"
@@ -31,7 +33,7 @@ def results_table(numbers: Mapping[str, Any], order: Sequence[str]) -> str:
     lines = [["start", *_values(start), *[""] * len(MATCHED_KS)]]
     for method in order:
         if ("last", method) in rows:
-            differences = [_difference(matched.get((method, k))) for k in MATCHED_KS]
+            differences = [_difference(matched.get((method, k)), baseline) for k in MATCHED_KS]
             lines.append([method, *_values(rows["last", method]), *differences])
     return _markdown(head, lines)
 
@@ -57,12 +59,13 @@ def _values(measures: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [f"{measures[name]['mean']:.3f}" if name in measures else "" for name in MEASURES]
 
 
-def _difference(row: Mapping[str, Any] | None) -> str:
+def _difference(row: Mapping[str, Any] | None, baseline: str) -> str:
     if row is None or row["difference"] is None:
-        return "no common Avg" if row is not None else ""
+        return f"no common Avg ({coverage(row, baseline)})" if row is not None else ""
     seeds = [seed["difference"] > 0 for seed in row["seeds"].values()]
     interval = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
-    return f"{row['difference']:+.3f}{interval}, {sum(seeds)} of {len(seeds) + len(row['uncovered_seeds'])}"
+    uncovered = f" ({coverage(row, baseline)})" if row["uncovered_seeds"] else ""
+    return f"{row['difference']:+.3f}{interval}, {sum(seeds)} of {len(seeds)}{uncovered}"
 
 
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

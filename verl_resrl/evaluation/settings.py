@@ -140,8 +140,18 @@ def write_json(path: Path, value: Any) -> None:
         path: the file.
         value: what to write.
     """
+    write_whole(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file that appears whole or not at all.
+
+    Args:
+        path: the file.
+        text: what to write.
+    """
     unfinished = path.with_name(path.name + ".tmp")
-    unfinished.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, path)
 
 

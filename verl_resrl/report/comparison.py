@@ -27,8 +27,18 @@ from verl_resrl.report.tables import (
     training_table,
 )
 from verl_resrl.report.training_charts import lld_correlations
+from verl_resrl.run_files import flat
 
 PACKAGE = "verl_resrl"
+EQUAL_SETTINGS = {  # of evaluations, by their names in settings.json
+    "temperature": "the temperature",
+    "top_p": "top_p",
+    "max_tokens": "the longest response",
+    "threshold": "the score above which a response is right",
+    "reward_name": "the name of the reward function",
+    "fingerprints.reward_file": "the reward file (fingerprints)",
+    "backend": "what generated the responses",
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ def compare_runs(runs: Sequence[Run], baseline: str, progress: Callable[[int, in
     notes = [note for run in runs for note in run.notes] + sample_notes
     if left_out:
         notes.append(f"Not every evaluation has k={', '.join(map(str, left_out))}: left out.")
-    notes += _unequal(evaluations)
+    notes += _unequal(evaluations) + _sampled_differently(runs)
     has_baseline = any(run.method == baseline for run in runs)
     if not has_baseline:
         notes.append(f"There is no run of the baseline {baseline}, so there are no differences to it: see --baseline.")
@@ -153,6 +163,17 @@ def _frontier_rows(evaluations: pd.DataFrame, passes: pd.DataFrame, ks: Sequence
         | {"avg": float(avg[index]), "pass_at_k": {str(k): float(value) for k, value in row.items()}}
         for index, row in wide.iterrows()
     ]
+
+
+def _sampled_differently(runs: Sequence[Run]) -> list[str]:
+    """Settings of evaluations that must be equal for their numbers to be compared, and are not."""
+    notes = []
+    settings = [dict(flat(evaluation.settings)) for run in runs for evaluation in run.evaluations]
+    for name, what in EQUAL_SETTINGS.items():
+        values = sorted({str(one[name]) for one in settings if name in one})
+        if len(values) > 1:
+            notes.append(f"Evaluations differ in {what}: {', '.join(values)}. Differences may come from that.")
+    return notes
 
 
 def _unequal(evaluations: pd.DataFrame) -> list[str]:

@@ -44,10 +44,13 @@ def differing_settings(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[
 
 def _follows_seed(values: Mapping[tuple[str, int], str]) -> bool:
     """Whether all methods have the same value under the same seed, and every seed was given to all methods."""
-    by_seed: dict[int, set[str]] = {}
-    for (_, seed), value in values.items():
-        by_seed.setdefault(seed, set()).add(value)
-    return len(by_seed) > 1 and all(len(found) == 1 for found in by_seed.values())
+    by_seed: dict[int, dict[str, str]] = {}
+    for (method, seed), value in values.items():
+        by_seed.setdefault(seed, {})[method] = value
+    methods = {method for method, _ in values}
+    return len(by_seed) > 1 and all(
+        set(found) == methods and len(set(found.values())) == 1 for found in by_seed.values()
+    )
 
 
 def _settings(run: Run) -> dict[str, str]:

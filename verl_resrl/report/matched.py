@@ -7,7 +7,8 @@ Avg several times, the first time counts: that is where somebody who wanted this
 """
 
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,9 +128,11 @@ def matched_differences(
 
     Returns:
         Rows ``{"source", "method", "k", "difference", "low", "high", "seeds": {seed: {"avg_low", "avg_high",
-        "difference", "smallest", "largest", "at_highest_avg"}}, "uncovered_seeds"}``. ``difference`` is the mean over
-        seeds of the mean over the Avg that both runs cover; ``low`` and ``high`` bound a 95% bootstrap interval over
-        problems, None where samples are missing or too many draws have no common Avg.
+        "difference", "smallest", "largest", "at_highest_avg"}}, "uncovered_seeds": {seed: why}}``. ``difference`` is
+        the mean over the covered seeds of the mean over the Avg that both runs cover; ``low`` and ``high`` bound a 95%
+        bootstrap interval over problems, None where samples are missing or too many draws have no common Avg. Why a
+        seed is not covered: the method's Avg is "lower" or "higher" than all of the baseline's, or a run has a
+        "single" checkpoint.
     """
     rows = []
     for source in sources:
@@ -138,7 +141,11 @@ def matched_differences(
             seeds = [seed for name, seed in of_runs if name == method and (baseline, seed) in of_runs]
             matches = {seed: match(of_runs[method, seed], of_runs[baseline, seed]) for seed in seeds}
             covered = {seed: found for seed, found in matches.items() if found is not None}
-            missing = [seed for seed in seeds if seed not in covered]
+            missing = {
+                seed: _why_uncovered(of_runs[method, seed], of_runs[baseline, seed])
+                for seed in seeds
+                if seed not in covered
+            }
             intervals = _intervals(of_source(problems, source), method, baseline, list(covered), ks, of_runs)
             for column, k in enumerate(ks):
                 low, high = intervals[column]
@@ -150,6 +157,33 @@ def matched_differences(
                     | {"uncovered_seeds": missing}
                 )
     return rows
+
+
+def coverage(row: Mapping[str, Any], baseline: str) -> str:
+    """Say in how many seeds methods could be compared, and why not in the others; nothing if it was in all.
+
+    A mean over covered seeds alone flatters a method that lost Avg in the others.
+
+    Args:
+        row: of ``matched_differences``.
+        baseline: its name.
+    """
+    missing = Counter(row["uncovered_seeds"].values())
+    if not missing:
+        return ""
+    why = {
+        "lower": f"Avg only below {baseline}'s",
+        "higher": f"Avg only above {baseline}'s",
+        "single": "a single checkpoint",
+    }
+    reasons = "; ".join(f"in {count} {why[reason]}" for reason, count in sorted(missing.items()))
+    return f"{len(row['seeds'])} of {len(row['seeds']) + missing.total()} seeds; {reasons}"
+
+
+def _why_uncovered(method: Path, baseline: Path) -> str:
+    if min(len(method.avg), len(baseline.avg)) < 2:
+        return "single"
+    return "lower" if method.avg.max() <= baseline.avg.min() else "higher"
 
 
 def _of_seed(found: Match, column: int) -> dict[str, float]:

@@ -10,9 +10,11 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from verl_resrl.evaluation.summary import SELF_BLEU_SAMPLES
 from verl_resrl.report.chart import Chart
 from verl_resrl.report.comparison import Comparison
 from verl_resrl.report.evaluation_charts import above_one, evaluation_charts
+from verl_resrl.report.matched import coverage
 from verl_resrl.report.results import MEASURES
 from verl_resrl.report.styles import WEIGHT_COLOURS, Style
 from verl_resrl.report.training_charts import (
@@ -72,7 +74,7 @@ def render_page(
     first = {name: str(values[0]) for name, values in options.items() if values}
     first["window"] = str(window)
     if options["k"]:
-        first["k"] = str(ks[-1])
+        first["k"] = str(_first_k(options["k"], int(comparison.evaluations["num_samples"].min())))
     drawn = {chart.name: chart for group in charts.values() for chart in group.values() if not chart.missing}
     return environment.get_template("page.html").render(
         comparison=comparison,
@@ -85,6 +87,7 @@ def render_page(
         shown_measures=["Avg@n", *(f"Pass@{k}" for k in shown_ks), *MEASURES],
         in_short=_in_short(comparison),
         figures={name: _figures(chart) for name, chart in drawn.items()},
+        self_bleu_responses=SELF_BLEU_SAMPLES,
         views=views,
         weight_colours=WEIGHT_COLOURS,
         # plotly's own script ends no script element early; it must not be escaped
@@ -99,11 +102,13 @@ def _shown(ks: Sequence[int]) -> list[int]:
     return larger[::-1][::stride][::-1]
 
 
+def _first_k(ks: Sequence[int], num_samples: int) -> int:
+    """The largest k up to a quarter of the samples: Pass@n of n samples is 0 or 1 for each problem, and noisy."""
+    return max((k for k in ks if 4 * k <= num_samples), default=ks[0])
+
+
 def _in_short(comparison: Comparison) -> list[dict[str, Any]]:
-    """For each method but the baseline, its differences at the largest k."""
-    if not comparison.ks:
-        return []
-    k = comparison.ks[-1]
+    """For each method but the baseline and each k, its differences."""
 
     def find(table: str, method: str, **wanted: Any) -> Any:
         rows = comparison.numbers[table]
@@ -114,12 +119,15 @@ def _in_short(comparison: Comparison) -> list[dict[str, Any]]:
         {
             "method": method,
             "k": k,
-            "matched": find("matched_differences", method, k=k),
+            "matched": matched,
+            "coverage": coverage(matched, comparison.baseline) if matched else "",
             "avg": find("paired_differences", method, measure="Avg@n"),
             "passes": find("paired_differences", method, measure=f"Pass@{k}"),
         }
         for method in comparison.methods
         if method != comparison.baseline
+        for k in above_one(comparison.ks)
+        for matched in [find("matched_differences", method, k=k)]
     ]
 
 

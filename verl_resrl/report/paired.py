@@ -10,11 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from verl_resrl.intervals import bootstrap_interval
 from verl_resrl.passk import pass_at_k
 from verl_resrl.report.tables import of_source
 
 RESAMPLES = 9999
-CONFIDENCE = 0.95
 BATCH = 500  # resamples at one time, for memory
 RANDOM_STATE = 0
 
@@ -89,7 +89,7 @@ def _compare(values: pd.Series, method: str, baseline: str) -> dict[str, Any] | 
     if pairs.empty:
         return None
     differences = pairs.mean(axis=1).to_numpy(float)
-    low, high = _interval(differences)
+    low, high = bootstrap_interval(differences).tolist() if len(differences) > 1 else (None, None)
     return {
         "difference": float(differences.mean()),
         "low": low,
@@ -113,18 +113,3 @@ def _p_value(differences: NDArray[np.float64]) -> float:
         rng=np.random.default_rng(RANDOM_STATE),
     )
     return float(test.pvalue)
-
-
-def _interval(differences: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    if len(differences) < 2:
-        return None, None
-    interval = stats.bootstrap(
-        (differences,),
-        np.mean,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        n_resamples=RESAMPLES,
-        batch=BATCH,
-        rng=np.random.default_rng(RANDOM_STATE),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)

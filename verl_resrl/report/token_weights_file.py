@@ -47,23 +47,30 @@ def token_views(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _problems(evaluation: Evaluation) -> list[dict[str, Any]]:
     problems = []
-    for number, line in enumerate(evaluation.tokens_file.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            negative = row["negative"]
-            tokens = [str(token) for token in negative["tokens"]]
-            weights = [float(weight) for weight in negative["weights"]]
-            residuals = [None if x is None or not math.isfinite(x) else float(x) for x in negative["residuals"]]
-            positive = [str(token) for token in row["positive"]["tokens"]]
-            if not len(tokens) == len(weights) == len(residuals):
-                raise ValueError(f"{len(tokens)} tokens, {len(weights)} weights, {len(residuals)} residuals")
-            if not all(0 <= weight <= 1 + ROUNDING for weight in weights):
-                raise ValueError("a weight outside [0, 1]")
-            problem, prompt = int(row["problem"]), str(row["prompt"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise RunError(
-                f"{evaluation.tokens_file} line {number} is broken ({error!r}): evaluate this step again"
-            ) from None
-        negative = {"tokens": tokens, "weights": weights, "residuals": residuals}
-        problems.append({"problem": problem, "prompt": prompt, "negative": negative, "positive": {"tokens": positive}})
+    with evaluation.tokens_file.open(encoding="utf-8") as lines:  # splitlines() would split at U+2028 in a text, too
+        for number, line in enumerate(lines, start=1):
+            try:
+                problems.append(_problem(json.loads(line)))
+            except (ValueError, TypeError, KeyError) as error:
+                raise RunError(
+                    f"{evaluation.tokens_file} line {number} is broken ({error!r}): evaluate this step again"
+                ) from None
     return problems
+
+
+def _problem(row: dict[str, Any]) -> dict[str, Any]:
+    negative = row["negative"]
+    tokens = [str(token) for token in negative["tokens"]]
+    weights = [float(weight) for weight in negative["weights"]]
+    residuals = [None if x is None or not math.isfinite(x) else float(x) for x in negative["residuals"]]
+    positive = [str(token) for token in row["positive"]["tokens"]]
+    if not len(tokens) == len(weights) == len(residuals):
+        raise ValueError(f"{len(tokens)} tokens, {len(weights)} weights, {len(residuals)} residuals")
+    if not all(0 <= weight <= 1 + ROUNDING for weight in weights):
+        raise ValueError("a weight outside [0, 1]")
+    return {
+        "problem": int(row["problem"]),
+        "prompt": str(row["prompt"]),
+        "negative": {"tokens": tokens, "weights": weights, "residuals": residuals},
+        "positive": {"tokens": positive},
+    }

@@ -140,8 +140,9 @@ def lld_correlations(training: pd.DataFrame) -> list[dict]:
         training: of ``tables.training_table``.
 
     Returns:
-        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps"}``: Spearman's rank correlation over the
-        steps of a run, and the mean of those that were logged within a step. None where undefined or not logged.
+        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps"}``: Spearman's rank correlation of the
+        proxy with the measured drop (minus the change) over the steps of a run, and the mean of those that were logged
+        within a step. None where undefined or not logged.
     """
     rows = []
     for (method, seed), run in training[training["metric"].isin([PROXY, MEASURED])].groupby(["method", "seed"]):
@@ -149,7 +150,7 @@ def lld_correlations(training: pd.DataFrame) -> list[dict]:
         if both.empty:
             continue
         varied = len(both) > 2 and bool((both.nunique() > 1).all())
-        over = float(stats.spearmanr(both[PROXY], both[MEASURED]).statistic) if varied else None
+        over = float(stats.spearmanr(both[PROXY], -both[MEASURED]).statistic) if varied else None
         chosen = (training["method"] == method) & (training["seed"] == seed) & (training["metric"] == RANK_CORRELATION)
         within = training[chosen]["value"].dropna()
         rows.append(

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole way from run folders to files: page, numbers and images."""
 
-import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from verl_resrl.evaluation.settings import write_json, write_whole
 from verl_resrl.report.comparison import Comparison, compare_runs
 from verl_resrl.report.images import write_images
 from verl_resrl.report.page import render_page
@@ -64,14 +63,7 @@ def _write(out: Path, runs: Sequence[Run], comparison: Comparison) -> list[Path]
     window = WINDOWS[-1] if max(comparison.training["step"], default=0) >= STEPS_TO_SMOOTH else WINDOWS[0]
     out.mkdir(parents=True, exist_ok=True)
     page, numbers = out / "report.html", out / "comparison.json"
-    _replace(page, render_page(comparison, styles, window, views))
-    _replace(numbers, json.dumps(comparison.numbers, indent=1, allow_nan=False) + "\n")
+    write_whole(page, render_page(comparison, styles, window, views))
+    write_json(numbers, comparison.numbers)
     tables = (comparison.training, comparison.evaluations, comparison.passes)
     return [page, numbers, *write_images(out, *tables, comparison.ks, window, styles)]
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    unfinished = file.with_name(file.name + ".tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, file)
