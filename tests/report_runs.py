@@ -73,18 +73,22 @@ def write_evaluation(
     return folder
 
 
-def write_tokens(evaluation: Path, problems: Sequence[tuple[str, Sequence[str], Sequence[float], str]]) -> None:
+def write_tokens(
+    evaluation: Path, problems: Sequence[tuple[str, Sequence[str], Sequence[float], str]], of_training: bool = True
+) -> None:
     """Write token weights.
 
     Args:
         evaluation: folder of the evaluation.
         problems: of each its prompt, the tokens of a wrong response, their weights, and a right response.
+        of_training: whether the training weighed tokens.
     """
     with (evaluation / "tokens.jsonl").open("w") as file:
         for problem, (prompt, tokens, weights, right) in enumerate(problems):
             residuals = [math.nan if index == 0 else weight / 2 for index, weight in enumerate(weights)]
             negative = {"tokens": list(tokens), "weights": list(weights), "residuals": residuals}
             row = {"problem": problem, "prompt": prompt, "negative": negative, "positive": {"tokens": list(right)}}
+            row |= {"weighed": {"of_training": of_training, "responses": 16, "rank": 8}}
             file.write(json.dumps(row) + "\n")
 
 

@@ -30,8 +30,8 @@ from verl_resrl.evaluation.models import checkpoints_of_run
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.samples import Sample, open_samples
 from verl_resrl.evaluation.settings import EvaluationError, Settings
+from verl_resrl.evaluation.states import response_states
 from verl_resrl.evaluation.summary import distinct_correct, majority_vote, self_bleu, summarize
-from verl_resrl.evaluation.token_view import response_states
 from verl_resrl.tasks.countdown import answer_of
 
 # ends its process after so many calls, as kill -9 would, if the variable is set
@@ -196,6 +196,47 @@ def test_every_checkpoint_of_every_run(task: Path, evaluated: Path, tmp_path: Pa
     assert [line.split()[2] for line in stdout.splitlines() if "..." in line] == ["a/step_9", "a/step_10", "b/step_5"]
     for folder in ("a/evaluations/step_9", "a/evaluations/step_10", "b/evaluations/step_5"):
         assert samples_in(tmp_path / folder) == samples_in(evaluated)[:SAMPLES]
+
+
+def test_a_run_says_how_it_was_trained(task: Path, tmp_path: Path) -> None:
+    """Start, reward function, threshold and weighting come from the configuration; a common start is sampled once."""
+    (tmp_path / "reward.py").write_text(
+        "from pathlib import Path\n"
+        "def seven(data_source, solution_str, ground_truth, extra_info, digit):\n"
+        "    with Path(__file__).with_suffix('.calls').open('a') as file: file.write('.')\n"
+        "    return 0.3 + 0.4 * (digit in solution_str)\n"
+    )
+    for name, loss, more in (("a", "resrl", ", rank: 2, weighting: entropy, layer: 1"), ("b", "grpo", "")):
+        run = tmp_path / name
+        shutil.copytree(task / "model", run / "checkpoints" / "global_step_5" / "actor" / "huggingface")
+        config = run / "hydra" / ".hydra" / "config.yaml"
+        config.parent.mkdir(parents=True)
+        config.write_text(
+            f"actor_rollout_ref: {{model: {{path: {task / 'model'}}}, actor: {{policy_loss: {{loss_mode: {loss}}}}}}}\n"
+            "reward: {custom_reward_function: {path: reward.py, name: seven, reward_kwargs: {digit: '7'}}}\n"
+            f"resrl: {{positive_threshold: 0.5{more}}}\n"
+        )
+        config.with_name("hydra.yaml").write_text(f"hydra: {{runtime: {{cwd: {tmp_path}}}}}\n")
+    rest = ["--data", str(task / "data.parquet"), "--n", "4", "--max-tokens", "8", "--token-weights", "1"]
+    code, stdout, _ = call("eval", "--run", str(tmp_path / "a"), "--run", str(tmp_path / "b"), *rest)
+    assert code == 0
+    assert f"reward function of the training, seven in {tmp_path / 'reward.py'}" in stdout
+    folders = [tmp_path / name / "evaluations" / f"step_{step}" for name in "ab" for step in (0, 5)]
+    assert all((folder / "summary.json").exists() for folder in folders)
+    assert samples_in(folders[0]) == samples_in(folders[2])
+    for sample in samples_in(folders[1]):
+        assert sample["correct"] == (sample["score"] > 0.5) == ("7" in sample["response"])
+    # three models and not four: a try for each of two sources, then every response
+    assert len((tmp_path / "reward.calls").read_text()) == 3 * (2 + PROBLEMS * SAMPLES)
+    weighed = [json.loads((folder / "tokens.jsonl").read_text())["weighed"] for folder in folders]
+    shown = [(one["of_training"], one["rank"], one["weighting"], one["layer"]) for one in weighed]
+    assert shown == [(True, 2, "entropy", 1)] * 2 + [(False, 64, "residual", "last")] * 2
+    code, _, stderr = call("eval", "--run", str(tmp_path / "a"), "--threshold", "0.9", *rest)
+    assert (code, "threshold is 0.5 there and 0.9 now" in stderr) == (1, True)
+
+    (tmp_path / "reward.py").unlink()
+    code, _, stderr = call("eval", "--run", str(tmp_path / "a"), "--steps", "5", *rest)
+    assert (code, "reward.py does not exist" in stderr) == (1, True)
 
 
 def test_a_benchmark_stands_for_options_that_those_beside_it_override(
@@ -519,8 +560,25 @@ def test_states_are_hugging_faces_one_sequence_at_a_time(task: Path) -> None:
     ids = [torch.cat([prompt, torch.tensor(response)]) for response in responses]
     data["input_ids"] = torch.nested.as_nested_tensor(ids, layout=torch.jagged)
     model = AutoModelForCausalLM.from_pretrained(task / "model", dtype=torch.float32).eval()
-    states = response_states(model, prompt.tolist(), responses)
+    states = response_states(model, prompt.tolist(), responses).hidden["last", "predicting"]
     torch.testing.assert_close(states, torch.cat(last_layer_inputs(task / "model", data)), atol=1e-5, rtol=1e-5)
+
+
+def test_other_states_and_entropy_are_hugging_faces(task: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(task / "model", dtype=torch.float32).eval()
+    prompt, responses = [3, 4], [[5, 6, 7], [8]]
+    wanted = [("middle", "consuming"), (1, "predicting")]
+    states = response_states(model, prompt, responses, wanted, with_entropy=True)
+    middle, first, entropy = [], [], []
+    with torch.no_grad():
+        for response in responses:
+            out = model(torch.tensor([prompt + response]), output_hidden_states=True)
+            middle.append(out.hidden_states[model.config.num_hidden_layers // 2][0, 2:])
+            first.append(out.hidden_states[1][0, 1:-1])
+            log_probs = out.logits[0, 1:-1].log_softmax(-1)
+            entropy.append(-(log_probs.exp() * log_probs).sum(-1))
+    for found, expected in zip([*states.hidden.values(), states.entropy], (middle, first, entropy), strict=True):
+        torch.testing.assert_close(found, torch.cat(expected), atol=1e-5, rtol=1e-5)
 
 
 def test_token_view_shows_the_weights_of_a_wrong_response(task: Path, evaluated: Path) -> None:
@@ -536,7 +594,7 @@ def test_token_view_shows_the_weights_of_a_wrong_response(task: Path, evaluated:
         for shown, chosen in ((view["negative"], wrong), (view["positive"], right)):
             assert shown["tokens"] == chosen["response"].split() + ["<|im_end|>"] * chosen["finished"]
         ids = [[int(word[1:]) for word in s["response"].split()] + [1] * s["finished"] for s in group]
-        hidden = response_states(model, [3 + view["problem"]], ids)
+        hidden = response_states(model, [3 + view["problem"]], ids).hidden["last", "predicting"]
         sequence = torch.tensor([i for i, response in enumerate(ids) for _ in response])
         correct = torch.tensor([s["correct"] for s in group])
         out = token_weights(hidden, sequence, torch.zeros(len(group), dtype=torch.int64), correct)

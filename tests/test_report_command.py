@@ -248,6 +248,7 @@ def test_viewer_of_token_weights(browser: Any, study: Path) -> None:
         assert text("prompt") == problem["prompt"]
         assert text("negative") == "".join(problem["negative"]["tokens"])
         assert text("positive") == "".join(problem["positive"]["tokens"])
+        assert text("weighed").startswith("As this training weighs (rank 8), in a group of all 16 responses")
 
     tokens = browser.find_elements("css selector", "#view-negative span")
     weights = problems[-1]["negative"]["weights"]

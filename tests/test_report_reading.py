@@ -181,9 +181,10 @@ def test_text_may_hold_any_character(tmp_path: Path) -> None:
     """U+2028 and its like end lines for str.splitlines(), not in JSON lines."""
     run = write_run(tmp_path / "run", "grpo", 0)
     evaluation = write_evaluation(run, 10, [1, 2], 4, [1, 2])
-    write_tokens(evaluation, [("line\u2028 and\x85 page\x0c", ["a\u2029"], [1.0], "r")])
+    write_tokens(evaluation, [("line\u2028 and\x85 page\x0c", ["a\u2029"], [1.0], "r")], of_training=False)
     file = evaluation / "tokens.jsonl"
     file.write_text(json.dumps(json.loads(file.read_text()), ensure_ascii=False) + "\n")
     ((view,), notes) = token_views([read_run(run)])
+    assert view["problems"][0]["weighed"].startswith("This training weighs no tokens by ResRL; shown is what")
     assert view["problems"][0]["prompt"] == "line\u2028 and\x85 page\x0c"
     assert notes == []

@@ -35,7 +35,7 @@ from warm_start import character_tokenizer, small_model  # noqa: E402
 from verl_resrl.evaluation.generate import load_model  # noqa: E402
 from verl_resrl.evaluation.problems import read_problems  # noqa: E402
 from verl_resrl.evaluation.samples import SAMPLES_FILE  # noqa: E402
-from verl_resrl.evaluation.token_view import response_states  # noqa: E402
+from verl_resrl.evaluation.states import response_states  # noqa: E402
 from verl_resrl.tasks.countdown import generate_problems, write_parquet  # noqa: E402
 
 
@@ -185,7 +185,7 @@ def test_tables_say_means_intervals_and_seeds_without_a_common_avg() -> None:
         return {"source": "overall", "method": method, "checkpoint": checkpoint, "measures": {"Avg@n": {"mean": avg}}}
 
     matched = {"source": "overall", "method": "b", "k": 16, "difference": 0.0125, "low": -0.5, "high": 0.5}
-    matched |= {"seeds": {"0": {"difference": 0.1}, "1": {"difference": -0.2}}, "uncovered_seeds": [2]}
+    matched |= {"seeds": {"0": {"difference": 0.1}, "1": {"difference": -0.2}}, "uncovered_seeds": {"2": "lower"}}
     numbers = {
         "baseline": "a",
         "results": [row("a", "start", 0.1), row("a", "last", 0.25), row("b", "last", 0.5)],
@@ -194,7 +194,9 @@ def test_tables_say_means_intervals_and_seeds_without_a_common_avg() -> None:
     lines = results_table(numbers, ["b", "a", "not trained"]).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| start", "| b", "| a"]
     assert lines[3].split(" | ")[1] == "0.500"
-    assert lines[3].endswith("| +0.013 [-0.500, +0.500], 1 of 3 | no common Avg |")
+    below = "of 3 seeds; in 1 Avg only below a's)"
+    assert f"| +0.013 [-0.500, +0.500], 1 of 2 (2 {below} |" in lines[3]
+    assert lines[3].endswith("| no common Avg (0 of 1 seeds; in 1 Avg only below a's) |")
 
 
 STOPPED = """
@@ -245,7 +247,7 @@ def test_areas_are_those_of_the_weights_at_the_verifiers_tokens(tmp_path: Path) 
 
     ids = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
     prompt = read_problems([tmp_path / "test.parquet"], tokenizer, 16)[0].prompt_ids
-    hidden = response_states(load_model(str(tmp_path / "model")), prompt, ids)
+    hidden = response_states(load_model(str(tmp_path / "model")), prompt, ids).hidden["last", "predicting"]
     sequence = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(one) for one in ids]))
     correct = torch.tensor([text == right for text in texts])
     weights = token_weights(hidden, sequence, torch.zeros(len(ids), dtype=torch.int64), correct, ResRLConfig(rank=RANK))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -18,14 +18,11 @@ class RunError(ValueError):
     """Something that the user can mend; the message is one line that says where, what, and what to do."""
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read verl's composed configuration, as Hydra left it.
+def load_config(folder: Path) -> DictConfig:
+    """Load verl's composed configuration, as Hydra left it.
 
     Args:
         folder: of the run.
-
-    Returns:
-        Flat: ``{"data.seed": 0, ...}``, interpolations not resolved.
 
     Raises:
         RunError: the folder is not one of a run, or the file is broken.
@@ -36,12 +33,28 @@ def read_config(folder: Path) -> dict[str, Any]:
         hint = f"give the folders inside it ({', '.join(below[:3])}, ...)" if below else "give folders of trainings"
         raise RunError(f"{folder} is not a run folder, it has no {CONFIG}: {hint}")
     try:
-        content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+        config = OmegaConf.load(file)
     except (OmegaConfBaseException, YAMLError, OSError, UnicodeDecodeError) as error:
         first = str(error).splitlines()[0]
         raise RunError(f"{file} is not a configuration that Hydra wrote ({first}): restore it") from None
-    if not isinstance(content, dict):
+    if not isinstance(config, DictConfig):
         raise RunError(f"{file} holds no settings: restore the configuration that Hydra wrote")
+    return config
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read verl's composed configuration.
+
+    Args:
+        folder: of the run.
+
+    Returns:
+        Flat: ``{"data.seed": 0, ...}``, interpolations not resolved.
+
+    Raises:
+        RunError: see ``load_config``.
+    """
+    content: Any = OmegaConf.to_container(load_config(folder), resolve=False)
     return dict(flat(content))
 
 

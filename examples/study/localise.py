@@ -18,6 +18,7 @@ from verl_resrl import ResRLConfig, token_weights
 from verl_resrl.evaluation.generate import load_model, load_tokenizer
 from verl_resrl.evaluation.problems import Problem, read_problems
 from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample
+from verl_resrl.evaluation.states import States, response_ids, response_states
 from verl_resrl.localisation import localise, token_of_character
 from verl_resrl.tasks.countdown_fatal import first_fatal_character
 
@@ -37,17 +38,13 @@ class Group:
     """The responses to one problem, as the model sees them.
 
     Attributes:
-        responses: their tokens.
-        states: layer and ``hidden_state_at`` -> (num_tokens, hidden_size), response after response.
-        entropy: (num_tokens,) of the model where it chose the tokens.
+        states: of their tokens.
         sequence: (num_tokens,) the response of each token.
         correct: (num_responses,) bool.
         first_wrong: index of each response's first wrong token; -1 for right ones.
     """
 
-    responses: Sequence[Sequence[int]]
-    states: dict[tuple[str | int, str], Tensor]
-    entropy: Tensor
+    states: States
     sequence: Tensor
     correct: Tensor
     first_wrong: Sequence[int]
@@ -72,7 +69,7 @@ def measure(evaluation: Path, model: str, data: Path) -> dict[str, dict[str, flo
             if index < 0:
                 continue
             first_wrong.append(index)
-            own = group.sequence == row
+            own = (group.sequence == row).cpu()
             for name, values in weights.items():
                 scores[name].append(values[own].numpy())
             scores["position"].append(np.arange(int(own.sum())))
@@ -80,68 +77,41 @@ def measure(evaluation: Path, model: str, data: Path) -> dict[str, dict[str, flo
 
 
 def _weights(group: Group, config: ResRLConfig) -> Tensor:
-    hidden = group.states[config.layer, config.hidden_state_at]
-    group_ids = torch.zeros(len(group.correct), dtype=torch.int64)
-    return token_weights(hidden, group.sequence, group_ids, group.correct, config, entropy=group.entropy).weights
+    hidden = group.states.hidden[config.layer, config.hidden_state_at]
+    group_ids = torch.zeros(len(group.correct), dtype=torch.int64, device=hidden.device)
+    entropy = group.states.entropy
+    return token_weights(hidden, group.sequence, group_ids, group.correct, config, entropy=entropy).weights.cpu()
 
 
 def _groups(evaluation: Path, model: str, data: Path) -> Iterator[Group]:
     """Groups with right and wrong responses."""
-    lines = (evaluation / SAMPLES_FILE).read_text(encoding="utf-8").splitlines()
     by_problem: dict[int, list[Sample]] = defaultdict(list)
-    for sample in sorted((Sample(**json.loads(line)) for line in lines), key=lambda sample: sample.job):
+    with (evaluation / SAMPLES_FILE).open(encoding="utf-8") as lines:
+        samples = sorted((Sample(**json.loads(line)) for line in lines), key=lambda sample: sample.job)
+    for sample in samples:
         if sample.sample < GROUP:
             by_problem[sample.problem].append(sample)
     tokenizer, network = load_tokenizer(model), load_model(model)
     problems = read_problems([data], tokenizer, max_prompt_tokens=16)
-    for number, samples in by_problem.items():
-        if len({sample.correct for sample in samples}) == 2:
-            yield _group(network, tokenizer, problems[number], samples)
+    for number, group in by_problem.items():
+        if len({sample.correct for sample in group}) == 2:
+            yield _group(network, tokenizer, problems[number], group)
 
 
-@torch.inference_mode()
 def _group(network: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sample]) -> Group:
-    responses = [_tokens(sample, tokenizer) for sample in samples]
-    start = len(problem.prompt_ids)
-    ids = torch.zeros(len(responses), start + max(map(len, responses)), dtype=torch.int64)
-    mask = torch.zeros_like(ids)
-    for row, response in enumerate(responses):  # padded on the right: with causal attention it changes nothing before
-        ids[row, : start + len(response)] = torch.tensor([*problem.prompt_ids, *response])
-        mask[row, : start + len(response)] = 1
-    device = network.device
-    output = network.base_model(
-        input_ids=ids.to(device), attention_mask=mask.to(device), output_hidden_states=True, use_cache=False
-    )
-    logits = network.lm_head(output.last_hidden_state)
-    entropy = torch.distributions.Categorical(logits=logits.float()).entropy()
-
-    def of_tokens(values: Tensor, shift: int) -> Tensor:
-        first = start - 1 + shift
-        return torch.cat([values[row, first : first + len(ids)] for row, ids in enumerate(responses)]).cpu()
-
-    layers = {"last": -2, "penultimate": -3, "middle": network.config.num_hidden_layers // 2}
-    states = {
-        (layer, at): of_tokens(output.hidden_states[index], shift).float()
-        for layer, index in layers.items()
-        for at, shift in (("predicting", 0), ("consuming", 1))
-    }
+    responses = [response_ids(sample, tokenizer) for sample in samples]
+    wanted = {(config.layer, config.hidden_state_at) for config in CONFIGS.values()}
+    states = response_states(network, problem.prompt_ids, responses, wanted, with_entropy=True)
     lengths = torch.tensor([len(response) for response in responses])
     return Group(
-        responses=responses,
         states=states,
-        entropy=of_tokens(entropy, 0).float(),
-        sequence=torch.repeat_interleave(torch.arange(len(responses)), lengths),
-        correct=torch.tensor([sample.correct for sample in samples]),
+        sequence=torch.repeat_interleave(torch.arange(len(responses)), lengths).to(network.device),
+        correct=torch.tensor([sample.correct for sample in samples], device=network.device),
         first_wrong=[
             _first_wrong(sample, response, tokenizer, problem)
             for sample, response in zip(samples, responses, strict=True)
         ],
     )
-
-
-def _tokens(sample: Sample, tokenizer: Any) -> list[int]:
-    ids = list(tokenizer(sample.response, add_special_tokens=False)["input_ids"])
-    return [*ids, tokenizer.eos_token_id] if sample.finished else ids  # the text is without it
 
 
 def _first_wrong(sample: Sample, ids: Sequence[int], tokenizer: Any, problem: Problem) -> int:

@@ -4,16 +4,18 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings
+from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings, of_the_samples
 
 if TYPE_CHECKING:
     from verl_resrl.evaluation.models import Target
+    from verl_resrl.evaluation.run_settings import RunSettings
 
 HELP = """Sample many responses to each problem, verify them with the reward function of training, and summarise.
 
@@ -26,11 +28,16 @@ A model, with verl's own reward function for the data source:
 
     resrl eval --model Qwen/Qwen3-0.6B --data test.parquet --n 128 --k 1,2,4,8,16,32,64,128
 
-Every checkpoint of two training runs, with the reward file of the training, into RUN/evaluations/step_N:
+Every checkpoint of two training runs, and the model that they started from as step 0, into RUN/evaluations/step_N.
+Reward function, threshold and ResRL's settings are those of the training (RUN/hydra/.hydra/config.yaml) unless given:
 
-    resrl eval --run outputs/resrl --run outputs/grpo --data test.parquet --reward-file reward.py
+    resrl eval --run outputs/resrl --run outputs/grpo --data test.parquet
 
-A benchmark of the paper with the paper's protocol (options beside it win), prepared by scripts/prepare_data.py aime24:
+Checkpoints need Hugging Face weights: train with
+actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model], as the scripts in examples/ do.
+
+A benchmark of the paper with the paper's protocol (options beside it win), prepared by scripts/prepare_data.py aime24;
+aime24, aime25, amc23, math500, minerva, olympiadbench, livecodebench, codeforces, humaneval-plus:
 
     resrl eval --run outputs/resrl --benchmark aime24
 
@@ -65,7 +72,8 @@ def evaluate(
         typer.Option(help="Take data, reward and sampling from the protocol of this benchmark.", show_default=False),
     ] = None,
     steps: Annotated[
-        str | None, typer.Option(help="With --run: only these steps, such as 10,20.", show_default="all")
+        str | None,
+        typer.Option(help="With --run: only these steps, such as 10,20; 0 is the start.", show_default="all"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="With --model: folder of the results.", show_default="evaluations/MODEL")
@@ -90,11 +98,15 @@ def evaluate(
         typer.Option(
             help="Python file with compute_score(), as in verl's reward.custom_reward_function.path; it may also "
             "define answer_of(text, ground_truth), which names answers.",
-            show_default="verl's choice by data_source",
+            show_default="that of the training with --run, else verl's choice by data_source",
         ),
     ] = None,
     threshold: Annotated[
-        float, typer.Option(help="A response is right when its score is above; as resrl.positive_threshold.")
+        float,
+        typer.Option(
+            help="A response is right when its score is above; as resrl.positive_threshold.",
+            show_default="that of the training with --run, else 0",
+        ),
     ] = 0.0,
     token_weights: Annotated[
         int, typer.Option(help="Write tokens.jsonl: so many problems token by token with their ResRL weights.")
@@ -129,6 +141,9 @@ def evaluate(
     # threads that spin for long while they wait take the cores from whatever else runs; read when torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    from verl_resrl.evaluation.models import find_targets
+    from verl_resrl.evaluation.run_settings import read_run_settings
+
     try:
         if benchmark is not None and _is_of_agents(benchmark):
             from verl_resrl.evaluation.agent_command import evaluate_on_command
@@ -146,7 +161,10 @@ def evaluate(
             "codeforces_users": str(codeforces_users.expanduser().resolve()) if codeforces_users else None,
             "chat_template_kwargs": _json_object(options["chat_template_kwargs"]),
         }
-        _evaluate(_targets(model, run or [], steps, out), common, backend)
+        runs = {folder: read_run_settings(folder) for folder in run or []}
+        targets = find_targets(model, runs, _numbers("steps", steps) if steps is not None else (), out)
+        of_runs = _of_runs(runs, _given(context) | ({"reward_file", "threshold"} if benchmark is not None else set()))
+        _evaluate({target: common | of_runs.get(target.run, {}) for target in targets}, backend)
     except EvaluationError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
@@ -186,29 +204,48 @@ def _protocol(context: typer.Context, benchmark: str | None) -> dict[str, Any]:
     return options
 
 
-def _evaluate(targets: Sequence["Target"], common: dict[str, Any], backend: str) -> None:
+def _of_runs(runs: Mapping[Path, "RunSettings | None"], given: Collection[str]) -> dict[Path | None, dict[str, Any]]:
+    """What the trainings say and the command line does not; tells the user what it is."""
+    found: dict[Path | None, dict[str, Any]] = {}
+    for folder, settings in runs.items():
+        if settings is None:
+            continue
+        found[folder] = own = settings.options(given)
+        if own.get("reward_file") is not None:
+            typer.echo(f"{folder}: reward function of the training, {own['reward_name']} in {own['reward_file']}")
+        if settings.start is None:
+            typer.echo(f"{folder}: the model that it started from, {settings.model}, is not here and is left out")
+    return found
+
+
+def _evaluate(options: Mapping["Target", dict[str, Any]], backend: str) -> None:
     if backend not in BACKENDS:
         raise EvaluationError(f"--backend {backend} must be one of {', '.join(BACKENDS)}")
     # the cheapest checks come first: loading torch takes seconds
-    settings = {target: Settings(model=target.model, **common) for target in targets}
+    settings = {target: Settings(model=target.model, **of_target) for target, of_target in options.items()}
     from rich.console import Console
     from transformers.utils import logging
 
-    from verl_resrl.evaluation.evaluate import check
+    from verl_resrl.evaluation.evaluate import check, take_samples
     from verl_resrl.evaluation.evaluate import evaluate as evaluate_model
     from verl_resrl.evaluation.generate import choose_backend
     from verl_resrl.evaluation.progress import Phases
     from verl_resrl.evaluation.table import summary_tables
 
     logging.disable_progress_bar()
-    common = common | {"backend": choose_backend(backend)}
-    settings = {target: Settings(model=target.model, **common) for target in targets}
-    judge = [check(one) for one in settings.values()][-1]
+    chosen = choose_backend(backend)
+    settings = {target: replace(one, backend=chosen) for target, one in settings.items()}
+    judges = {target: check(one) for target, one in settings.items()}
     console = Console()
-    phases, summaries = Phases(len(targets), console), {}
+    phases, summaries = Phases(len(settings), console), {}
+    finished: dict[str, Path] = {}
     for target, one in settings.items():
+        samples = json.dumps(of_the_samples(one), sort_keys=True)
         with phases.phase(f"evaluation {target.name}") as phase:
-            summaries[target.name] = evaluate_model(one, target.folder, judge, phase.update)
+            if samples in finished:  # of another run that started from the same model
+                take_samples(finished[samples], target.folder)
+            summaries[target.name] = evaluate_model(one, target.folder, judges[target], phase.update)
+            finished[samples] = target.folder
             phase.note = f"Avg@{one.n} {summaries[target.name]['overall']['avg_at_n']['mean']:.3f}"
     for table in summary_tables(summaries):
         console.print(table)
@@ -217,26 +254,8 @@ def _evaluate(targets: Sequence["Target"], common: dict[str, Any], backend: str)
         if rated is not None:
             note = f", above {rated['percentile']:.1f}% of {rated['num_users']} users" if "percentile" in rated else ""
             console.print(f"{name}: CodeForces rating {rated['rating']:.0f}{note}", highlight=False, soft_wrap=True)
-    for target in targets:
+    for target in settings:
         console.print(str(target.folder), highlight=False, soft_wrap=True)
-
-
-def _targets(model: str | None, runs: Sequence[Path], steps: str | None, out: Path | None) -> list["Target"]:
-    from verl_resrl.evaluation.models import checkpoints_of_run, single_model
-
-    if (model is None) == (not runs):
-        raise EvaluationError("name what to evaluate: either --model MODEL or --run RUN_DIR (see resrl eval --help)")
-    if model is not None:
-        if steps is not None:
-            raise EvaluationError("--steps chooses checkpoints of a --run; with --model there is nothing to choose")
-        return [single_model(model, out)]
-    if out is not None:
-        raise EvaluationError("--out goes with --model; the results of a --run go to RUN_DIR/evaluations/step_N")
-    wanted = _numbers("steps", steps) if steps is not None else ()
-    targets = [target for folder in dict.fromkeys(runs) for target in checkpoints_of_run(folder, wanted)]
-    if len({target.name for target in targets}) < len(targets):  # runs of the same name in different folders
-        targets = [target._replace(name=str(target.folder)) for target in targets]
-    return targets
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:

@@ -3,6 +3,8 @@
 """The evaluation of one model: problems -> responses -> verdicts -> samples file -> summary."""
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +14,7 @@ from verl_resrl.evaluation.generate import HFGenerator, Job, Sampling, VLLMGener
 from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, read_problems
 from verl_resrl.evaluation.rating import codeforces_summary, rating_of, read_users
-from verl_resrl.evaluation.samples import Sample, open_samples
+from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample, open_samples
 from verl_resrl.evaluation.settings import EvaluationError, Settings, claim_folder, write_json
 from verl_resrl.evaluation.summary import summarize
 
@@ -36,7 +38,8 @@ def check(settings: Settings) -> Judge:
     check_model(settings.model)
     if settings.codeforces_users is not None:
         read_users(Path(settings.codeforces_users))
-    return Judge(Path(settings.reward_file) if settings.reward_file else None, settings.threshold)
+    reward_file = Path(settings.reward_file) if settings.reward_file else None
+    return Judge(reward_file, settings.threshold, settings.reward_name, settings.reward_kwargs)
 
 
 def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> dict[str, Any]:
@@ -89,6 +92,20 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
             write_token_view(folder, settings, problems, file.samples, tokenizer, report)
         write_json(folder / SUMMARY_FILE, summary)  # last: it says that all is there
     return summary
+
+
+def take_samples(source: Path, folder: Path) -> None:
+    """Start an evaluation with the samples of a finished one of the same settings, such as of a common start.
+
+    Args:
+        source: folder of the finished one.
+        folder: of the new one; if it has samples, they stay.
+    """
+    if not (folder / SAMPLES_FILE).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / (SAMPLES_FILE + ".tmp")
+        shutil.copyfile(source / SAMPLES_FILE, unfinished)
+        os.replace(unfinished, folder / SAMPLES_FILE)
 
 
 def sample_and_judge(

@@ -44,13 +44,21 @@ class Judge:
             it gives none. Without it, an answer is named by the field "pred", "answer" or "extracted" of the dict,
             else by the response's text with white space squeezed.
         threshold: a response is correct when its score is above.
+        name: of the function in the file, in place of ``compute_score``.
+        kwargs: further arguments of the function in the file; they win over verl's own, as in training.
 
     Raises:
         EvaluationError: the file cannot be used.
     """
 
-    def __init__(self, reward_file: Path | None, threshold: float = 0.0) -> None:
-        self._threshold = threshold
+    def __init__(
+        self,
+        reward_file: Path | None,
+        threshold: float = 0.0,
+        name: str = "compute_score",
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._threshold, self._kwargs = threshold, dict(kwargs or {})
         self._answer_of: Callable[[str, Any], str | None] | None = None
         if reward_file is None:
             from verl.utils.reward_score import default_compute_score
@@ -58,7 +66,7 @@ class Judge:
             self._compute_score: Callable[..., Any] = default_compute_score
         else:
             module = _load(reward_file)
-            self._compute_score = getattr(module, "compute_score", None) or _missing(reward_file)
+            self._compute_score = getattr(module, name, None) or _missing(reward_file, name)
             self._answer_of = getattr(module, "answer_of", None)
         self._is_async = inspect.iscoroutinefunction(self._compute_score)
 
@@ -90,7 +98,7 @@ class Judge:
             "ground_truth": row["reward_model"]["ground_truth"],
             # verl adds these two: a question and its answer, and no scores from the rollout
             "extra_info": {**(row.get("extra_info") or {}), "num_turns": 2, "rollout_reward_scores": {}},
-        }
+        } | self._kwargs
         try:
             if self._is_async:
                 return await self._compute_score(**arguments)
@@ -147,5 +155,5 @@ def _load(file: Path) -> Any:
     return module
 
 
-def _missing(file: Path) -> Any:
-    raise EvaluationError(f"--reward-file: {file} defines no compute_score()")
+def _missing(file: Path, name: str) -> Any:
+    raise EvaluationError(f"--reward-file: {file} defines no {name}()")

@@ -3,29 +3,32 @@
 """Which models to evaluate, and into which folders: one model, or the checkpoints of training runs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from verl_resrl.evaluation.run_settings import RunSettings
 from verl_resrl.evaluation.settings import EvaluationError
 
 TRACKER = "latest_checkpointed_iteration.txt"  # verl's note of its newest whole checkpoint
 
 
 class Target(NamedTuple):
-    """One evaluation: what to call it, the model, and the folder of its results."""
+    """One evaluation: what to call it, the model, the folder of its results, and the run that the model is of."""
 
     name: str
     model: str
     folder: Path
+    run: Path | None = None
 
 
-def checkpoints_of_run(run: Path, steps: Sequence[int] = ()) -> list[Target]:
+def checkpoints_of_run(run: Path, steps: Sequence[int] = (), start: str | None = None) -> list[Target]:
     """Find the checkpoints of a training run.
 
     Args:
         run: a folder with verl's checkpoints in ``checkpoints/global_step_N``.
         steps: those wanted; all whole ones if empty.
+        start: model that the training started from, which counts as step 0; None if it is not known.
 
     Returns:
         In the order of the steps; results go to ``run/evaluations/step_N``.
@@ -42,14 +45,15 @@ def checkpoints_of_run(run: Path, steps: Sequence[int] = ()) -> list[Target]:
     newest = _newest_whole(folder)
     models = {step: path / "actor" / "huggingface" for step, path in sorted(found.items()) if step <= newest}
     # of older checkpoints verl leaves empty folders (trainer.max_actor_ckpt_to_keep)
-    whole = {step: model for step, model in models.items() if model.is_dir()}
+    whole = {step: str(model.resolve()) for step, model in models.items() if model.is_dir()}
+    whole = {0: start} | whole if start is not None and whole else whole
     missing = [str(step) for step in steps if step not in whole]
     if missing or not whole:
         wanted = f"step {', '.join(missing)} of " if missing else ""
         have = ", ".join(map(str, whole)) or "none; is trainer.save_freq set?"
         raise EvaluationError(f"--run: {wanted}{folder} has no whole checkpoint (it has: {have})")
     return [
-        Target(f"{run.resolve().name}/step_{step}", str(model.resolve()), run / "evaluations" / f"step_{step}")
+        Target(f"{run.resolve().name}/step_{step}", model, run / "evaluations" / f"step_{step}", run)
         for step, model in whole.items()
         if not steps or step in steps
     ]
@@ -75,3 +79,34 @@ def single_model(model: str, out: Path | None) -> Target:
         model = str(local.resolve())
     name = Path(model).name if local.exists() else model
     return Target(name, model, out or Path("evaluations") / re.sub(r"[^\w.-]+", "-", name))
+
+
+def find_targets(
+    model: str | None, runs: Mapping[Path, RunSettings | None], steps: Sequence[int], out: Path | None
+) -> list[Target]:
+    """Tell what the command line asks for: one model, or the starts and checkpoints of runs.
+
+    Args:
+        model: folder or name on the hub; None for runs.
+        runs: folders of trainings and what they say, None where they say nothing.
+        steps: those wanted of runs; all if empty.
+        out: folder of the results of a model.
+
+    Raises:
+        EvaluationError: not one of the two was asked for, or something is not there.
+    """
+    if (model is None) == (not runs):
+        raise EvaluationError("name what to evaluate: either --model MODEL or --run RUN_DIR (see resrl eval --help)")
+    if model is not None:
+        if steps:
+            raise EvaluationError("--steps chooses checkpoints of a --run; with --model there is nothing to choose")
+        return [single_model(model, out)]
+    if out is not None:
+        raise EvaluationError("--out goes with --model; the results of a --run go to RUN_DIR/evaluations/step_N")
+    targets = []
+    for folder, settings in runs.items():
+        start = settings.start if settings is not None else None
+        targets += checkpoints_of_run(folder, steps, start)
+    if len({target.name for target in targets}) < len(targets):  # runs of the same name in different folders
+        targets = [target._replace(name=str(target.folder)) for target in targets]
+    return targets

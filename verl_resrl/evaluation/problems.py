@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parquet files in verl's format -> problems, and the checks of what a user names before minutes are spent on it."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from verl_resrl.evaluation.settings import EvaluationError
+from verl_resrl.evaluation.settings import HUB_NAME, EvaluationError
 
 WEIGHTS = ("*.safetensors", "*.bin")
 
@@ -113,7 +112,7 @@ def check_model(model: str) -> None:
                 "actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model], "
                 "or merge the shards with python -m verl.model_merger"
             )
-    elif not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model):
+    elif not HUB_NAME.fullmatch(model):
         raise EvaluationError(f"{model} does not exist")
 
 

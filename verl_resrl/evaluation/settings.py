@@ -6,15 +6,17 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 SETTINGS_FILE = "settings.json"
+HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")  # of a model: owner/model
 BACKENDS = ("auto", "vllm", "hf")
 # settings that say what is done with samples, not which samples there are: they may change between two calls
-OF_THE_SUMMARY = ("k", "averaged", "token_weights", "codeforces_users")
+OF_THE_SUMMARY = ("k", "averaged", "token_weights", "resrl", "codeforces_users")
 
 
 class EvaluationError(Exception):
@@ -37,12 +39,15 @@ class Settings:
         max_prompt_tokens: problems with a longer prompt are left out, as verl leaves them out of training.
         seed: of all samples.
         limit: evaluate the first so many problems; None for all.
-        reward_file: Python file with ``compute_score``; None for verl's choice by data source.
+        reward_file: Python file with the reward function; None for verl's choice by data source.
+        reward_name: name of the function in the file.
+        reward_kwargs: its further arguments, as verl's ``reward.custom_reward_function.reward_kwargs``.
         threshold: a response is right when its score is above.
         backend: "vllm" or "hf".
         tensor_parallel_size: GPUs that share the model, with vLLM.
         chat_template_kwargs: more arguments for the chat template, as verl's ``data.apply_chat_template_kwargs``.
         token_weights: number of problems to show token by token.
+        resrl: fields of ``ResRLConfig`` by which the training weighs tokens; None if it does not.
         codeforces_users: file of everybody's ratings, for a percentile; see ``evaluation.rating``.
 
     Raises:
@@ -61,11 +66,14 @@ class Settings:
     seed: int = 0
     limit: int | None = None
     reward_file: str | None = None
+    reward_name: str = "compute_score"
+    reward_kwargs: Mapping[str, Any] | None = None
     threshold: float = 0.0
     backend: str = "hf"
     tensor_parallel_size: int = 1
     chat_template_kwargs: Mapping[str, Any] | None = None
     token_weights: int = 0
+    resrl: Mapping[str, Any] | None = None
     codeforces_users: str | None = None
 
     def __post_init__(self) -> None:
@@ -102,6 +110,11 @@ def as_json(settings: Settings) -> dict[str, Any]:
     return values | {"fingerprints": _fingerprints(settings)}
 
 
+def of_the_samples(settings: Settings) -> dict[str, Any]:
+    """Settings that say which samples there are: where these are equal, so are the samples."""
+    return {name: value for name, value in as_json(settings).items() if name not in OF_THE_SUMMARY}
+
+
 def claim_folder(folder: Path, settings: Settings) -> None:
     """Write ``settings.json``, or check that the one which is there allows these samples.
 
@@ -122,8 +135,8 @@ def claim_folder(folder: Path, settings: Settings) -> None:
         raise EvaluationError(f"{file} is not JSON; delete {folder} to start over") from None
     differences = [
         f"{name} is {json.dumps(old.get(name))} there and {json.dumps(new[name])} now"
-        for name in new
-        if old and name not in OF_THE_SUMMARY and old.get(name) != new[name]
+        for name in of_the_samples(settings)
+        if old and old.get(name) != new[name]
     ]
     if differences:
         raise EvaluationError(

@@ -17,6 +17,10 @@ The page needs no network: learning curves, Pass@k, the frontier of Avg@n agains
 comparison at the same Avg, paired differences with p-values, diagnostics of ResRL, the settings that differ, and a
 viewer of single responses with the weight of each token. Beside it: the numbers (comparison.json) and images.
 
+Every checkpoint of some runs, and the start of each, is evaluated by one command before:
+
+    resrl eval --run outputs/grpo-0 --run outputs/resrl-0 --data test.parquet
+
 Every run of a study, GRPO as the baseline:
 
     resrl compare outputs/study/runs/*
@@ -25,8 +29,10 @@ Two runs, another folder for the results:
 
     resrl compare outputs/grpo-0 outputs/resrl-0 --out outputs/comparison
 
-A RUN_DIR is the folder of one training. Train with hydra.run.dir=RUN_DIR/hydra, with 'file' in trainer.logger and
-VERL_FILE_LOGGER_PATH=RUN_DIR/metrics/0000.jsonl, and evaluate it with resrl eval --run RUN_DIR:
+A RUN_DIR is the folder of one training; the scripts in examples/ leave such folders. Your own training does if
+hydra.run.dir=RUN_DIR/hydra, trainer.default_local_dir=RUN_DIR/checkpoints, trainer.logger has 'file', the environment
+has VERL_FILE_LOGGER_PATH=RUN_DIR/metrics/0000.jsonl (0001 when it is continued: verl empties the file at its start),
+and actor_rollout_ref.actor.checkpoint.save_contents has 'hf_model', the weights that resrl eval reads:
 
     hydra/.hydra/config.yaml  verl's configuration
     metrics/NNNN.jsonl        verl's log

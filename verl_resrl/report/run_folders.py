@@ -126,7 +126,10 @@ def read_run(folder: Path) -> Run:
         notes.append(f"{name}: no evaluations in {folder.name}/evaluations, so it is only in the training figures.")
     else:
         if evaluations[0].step != 0:
-            notes.append(f"{name}: the start (evaluations/step_0) was not evaluated.")
+            notes.append(
+                f"{name}: the start was not evaluated, so its path lacks a point: resrl eval --run RUN_DIR --steps 0 "
+                "or, where that does not find the model, resrl eval --model MODEL --out RUN_DIR/evaluations/step_0."
+            )
         if len(evaluations) == 1:
             notes.append(f"{name}: one evaluated checkpoint, so its frontier is a single point.")
     return Run(folder, str(method), seed, config, metrics, tuple(evaluations), tuple(notes))

@@ -22,8 +22,8 @@ def token_views(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
 
     Returns:
         For each such run ``{"name", "step", "problems": [{"problem", "prompt", "negative": {"tokens", "weights",
-        "residuals"}, "positive": {"tokens"}}]}``, residuals that are not finite as None; and notes of what was left
-        out.
+        "residuals"}, "positive": {"tokens"}, "weighed"}]}``, ``weighed`` a sentence, residuals
+        that are not finite as None; and notes of what was left out.
 
     Raises:
         RunError: a line is broken.
@@ -73,4 +73,20 @@ def _problem(row: dict[str, Any]) -> dict[str, Any]:
         "prompt": str(row["prompt"]),
         "negative": {"tokens": tokens, "weights": weights, "residuals": residuals},
         "positive": {"tokens": positive},
+        "weighed": _how_weighed(row.get("weighed")),
     }
+
+
+def _how_weighed(weighed: dict[str, Any] | None) -> str:
+    """A sentence on where the weights come from."""
+    if weighed is None:
+        return "By which settings these were weighed is not on record."
+    settings = ", ".join(
+        f"{name} {value}" for name, value in weighed.items() if name not in ("of_training", "responses")
+    )
+    whose = (
+        "As this training weighs"
+        if weighed["of_training"]
+        else "This training weighs no tokens by ResRL; shown is what ResRL's defaults would give"
+    )
+    return f"{whose} ({settings}), in a group of all {weighed['responses']} responses of the evaluation."

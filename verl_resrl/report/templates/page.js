@@ -73,6 +73,7 @@ if (views.length) {
     const shown = current();
     const { tokens, weights, residuals } = shown.negative;
     chosen = -1;
+    at("view-weighed").textContent = shown.weighed;
     at("view-prompt").textContent = shown.prompt;
     at("view-positive").textContent = shown.positive.tokens.join("");
     negative.replaceChildren(...tokens.map((token, index) => {

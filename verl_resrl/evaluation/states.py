@@ -1,0 +1,93 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Responses -> hidden states and entropy, as a training would see them, from a forward pass of Hugging Face's model."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from verl_resrl.evaluation.samples import Sample
+from verl_resrl.integration.tap import layer_index
+
+TOKENS_OF_A_FORWARD = 4096  # all layers' states of so many tokens are held at a time
+StateOf = tuple[str | int, str]  # ``layer`` and ``hidden_state_at``, as in ``ResRLConfig``
+DEFAULT: StateOf = ("last", "predicting")
+
+
+class States(NamedTuple):
+    """Of all response tokens, response after response.
+
+    Attributes:
+        hidden: by what was wanted, (num_response_tokens, hidden_size) in the dtype of the model.
+        entropy: (num_response_tokens,) float32, of the model where it chose the token; None if it was not wanted.
+    """
+
+    hidden: dict[StateOf, Tensor]
+    entropy: Tensor | None
+
+
+def response_ids(sample: Sample, tokenizer: Any) -> list[int]:
+    """Tokenize a response again from its text; the tokens may differ where a text can be written in several ways.
+
+    Args:
+        sample: the response.
+        tokenizer: of the model.
+    """
+    ids = list(tokenizer(sample.response, add_special_tokens=False)["input_ids"])
+    if sample.finished and tokenizer.eos_token_id is not None:
+        ids.append(tokenizer.eos_token_id)  # the text is without it
+    return ids
+
+
+@torch.inference_mode()
+def response_states(
+    model: Any,
+    prompt_ids: Sequence[int],
+    responses: Sequence[Sequence[int]],
+    wanted: Collection[StateOf] = (DEFAULT,),
+    with_entropy: bool = False,
+) -> States:
+    """Take what stands for each response token.
+
+    Args:
+        model: causal language model of Hugging Face transformers.
+        prompt_ids: of the problem, at least one token.
+        responses: to it.
+        wanted: which hidden states.
+        with_entropy: whether entropies are wanted, which takes the logits of all tokens.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+    num_layers = model.config.get_text_config().num_hidden_layers
+    width = len(prompt_ids) + max(map(len, responses))
+    size = max(1, TOKENS_OF_A_FORWARD // width)
+    hidden: dict[StateOf, list[Tensor]] = {state: [] for state in wanted}
+    entropy: list[Tensor] = []
+    for start in range(0, len(responses), size):
+        part = responses[start : start + size]
+        ids = torch.zeros(len(part), width, dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for row, response in enumerate(part):  # padded on the right: with causal attention it changes nothing before
+            whole = [*prompt_ids, *response]
+            ids[row, : len(whole)] = torch.tensor(whole)
+            mask[row, : len(whole)] = 1
+        output = model.base_model(
+            input_ids=ids.to(model.device),
+            attention_mask=mask.to(model.device),
+            output_hidden_states=True,
+            use_cache=False,
+        )
+        for (layer, at), found in hidden.items():
+            first = len(prompt_ids) - 1 + (at == "consuming")
+            states = output.hidden_states[layer_index(layer, num_layers)]
+            found += [states[row, first : first + len(response)] for row, response in enumerate(part)]
+        if with_entropy:
+            first = len(prompt_ids) - 1
+            for row, response in enumerate(part):
+                logits = model.get_output_embeddings()(output.last_hidden_state[row, first : first + len(response)])
+                entropy.append(torch.distributions.Categorical(logits=logits.float()).entropy())
+    joined = {state: torch.cat(parts) for state, parts in hidden.items()}
+    return States(joined, torch.cat(entropy) if with_entropy else None)
