@@ -472,6 +472,8 @@ def test_checkpoints_of_a_run(tmp_path: Path) -> None:
     target = checkpoints_of_run(tmp_path, [10])[0]
     assert target.folder == tmp_path / "evaluations" / "step_10"
     assert target.model == str(tmp_path / "checkpoints" / "global_step_10" / "actor" / "huggingface")
+    (of_benchmark,) = checkpoints_of_run(tmp_path, [10], benchmark="aime24")
+    assert of_benchmark.folder == tmp_path / "benchmarks" / "aime24" / "step_10"
     with pytest.raises(EvaluationError, match=r"step 20 of .* has no whole checkpoint \(it has: 5, 10\)"):
         checkpoints_of_run(tmp_path, [5, 20])
     with pytest.raises(EvaluationError, match="has no folder 'checkpoints'"):

@@ -108,6 +108,19 @@ def test_different_sampling_is_said_at_the_top(tmp_path: Path) -> None:
     assert "Evaluations differ in the reward file (fingerprints): file of grpo, file of nsr." in result.output
 
 
+def test_benchmarks_are_compared_by_name(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / method, method, 0) for method in ("grpo", "nsr")]
+    for folder, correct in zip(folders, ([1, 2], [2, 2]), strict=True):
+        write_evaluation(folder, 20, correct, 4, [1, 2])
+        (folder / "benchmarks").mkdir()
+        (folder / "evaluations").rename(folder / "benchmarks" / "aime24")
+    for more, count in (([], 0), (["--benchmark", "aime24"], 2)):
+        result = run_compare(*folders, "--out", tmp_path / "out", *more)
+        assert result.exit_code == 0, result.output
+        numbers = json.loads((tmp_path / "out" / "comparison.json").read_text())
+        assert len(numbers["results"]) == count
+
+
 def test_only_logs_can_be_compared_too(tmp_path: Path) -> None:
     run = write_run(tmp_path / "resrl", "resrl", 0, {1: {"critic/score/mean": 0.5}})
     result = run_compare(run, "--out", tmp_path / "out")

@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""What verl leaves in the folder of a training: its configuration and its metrics."""
+"""What is in the folder of a training: verl's configuration and metrics, and where evaluations are."""
 
 import json
 from collections.abc import Mapping
@@ -12,10 +12,16 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 CONFIG = Path("hydra/.hydra/config.yaml")
+EVALUATIONS = Path("evaluations")
 
 
 class RunError(ValueError):
     """Something that the user can mend; the message is one line that says where, what, and what to do."""
+
+
+def evaluations_folder(benchmark: str | None) -> Path:
+    """Where in the folder of a run its evaluations are: those of a benchmark do not mix with others."""
+    return EVALUATIONS if benchmark is None else Path("benchmarks") / benchmark
 
 
 def load_config(folder: Path) -> DictConfig:

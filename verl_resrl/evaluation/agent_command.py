@@ -34,7 +34,7 @@ def evaluate_on_command(benchmark: str, given: Mapping[str, Any]) -> None:
     if "data" in given:
         values["data"] = tuple(file.expanduser() for file in given["data"])
     values["verl_args"] = tuple(shlex.split(given.get("verl_args", "")))
-    target = single_model(given["model"], given.get("out"))
+    target = single_model(given["model"], given.get("out"), benchmark)
     settings = settings_of(benchmark, target.model, values)
     # the cheap checks are done: loading these takes seconds
     import torch

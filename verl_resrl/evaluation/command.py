@@ -37,9 +37,10 @@ Checkpoints need Hugging Face weights: train with
 actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model], as the scripts in examples/ do.
 
 A benchmark of the paper with the paper's protocol (options beside it win), prepared by scripts/prepare_data.py aime24;
-aime24, aime25, amc23, math500, minerva, olympiadbench, livecodebench, codeforces, humaneval-plus:
+aime24, aime25, amc23, math500, minerva, olympiadbench, livecodebench, codeforces, humaneval-plus. The results of a run
+go to RUN/benchmarks/NAME/step_N, which resrl compare --benchmark NAME reads:
 
-    resrl eval --run outputs/resrl --benchmark aime24
+    resrl eval --run outputs/resrl --benchmark aime24 --steps 0,500
 
 A benchmark of agents (bfcl, alfworld, webshop, textworld): verl's validation plays the episodes, from the start if it
 was stopped, and agent_summary.json holds the success rates:
@@ -76,7 +77,8 @@ def evaluate(
         typer.Option(help="With --run: only these steps, such as 10,20; 0 is the start.", show_default="all"),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="With --model: folder of the results.", show_default="evaluations/MODEL")
+        Path | None,
+        typer.Option(help="With --model: folder of the results.", show_default="below evaluations/"),
     ] = None,
     n: Annotated[int, typer.Option(help="Responses to each problem.")] = 128,
     k: Annotated[
@@ -162,7 +164,7 @@ def evaluate(
             "chat_template_kwargs": _json_object(options["chat_template_kwargs"]),
         }
         runs = {folder: read_run_settings(folder) for folder in run or []}
-        targets = find_targets(model, runs, _numbers("steps", steps) if steps is not None else (), out)
+        targets = find_targets(model, runs, _numbers("steps", steps) if steps is not None else (), out, benchmark)
         of_runs = _of_runs(runs, _given(context) | ({"reward_file", "threshold"} if benchmark is not None else set()))
         _evaluate({target: common | of_runs.get(target.run, {}) for target in targets}, backend)
     except EvaluationError as error:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from verl_resrl.evaluation.run_settings import RunSettings
 from verl_resrl.evaluation.settings import EvaluationError
+from verl_resrl.run_files import evaluations_folder
 
 TRACKER = "latest_checkpointed_iteration.txt"  # verl's note of its newest whole checkpoint
 
@@ -22,16 +23,19 @@ class Target(NamedTuple):
     run: Path | None = None
 
 
-def checkpoints_of_run(run: Path, steps: Sequence[int] = (), start: str | None = None) -> list[Target]:
+def checkpoints_of_run(
+    run: Path, steps: Sequence[int] = (), start: str | None = None, benchmark: str | None = None
+) -> list[Target]:
     """Find the checkpoints of a training run.
 
     Args:
         run: a folder with verl's checkpoints in ``checkpoints/global_step_N``.
         steps: those wanted; all whole ones if empty.
         start: model that the training started from, which counts as step 0; None if it is not known.
+        benchmark: its name, if it is one.
 
     Returns:
-        In the order of the steps; results go to ``run/evaluations/step_N``.
+        In the order of the steps; results go to ``run/evaluations/step_N``, or ``run/benchmarks/NAME/step_N``.
 
     Raises:
         EvaluationError: there are none, or a step that is wanted is not among them.
@@ -53,7 +57,7 @@ def checkpoints_of_run(run: Path, steps: Sequence[int] = (), start: str | None =
         have = ", ".join(map(str, whole)) or "none; is trainer.save_freq set?"
         raise EvaluationError(f"--run: {wanted}{folder} has no whole checkpoint (it has: {have})")
     return [
-        Target(f"{run.resolve().name}/step_{step}", model, run / "evaluations" / f"step_{step}", run)
+        Target(f"{run.resolve().name}/step_{step}", model, run / evaluations_folder(benchmark) / f"step_{step}", run)
         for step, model in whole.items()
         if not steps or step in steps
     ]
@@ -67,22 +71,27 @@ def _newest_whole(folder: Path) -> float:
         return float("inf")
 
 
-def single_model(model: str, out: Path | None) -> Target:
-    """One model; its results go to ``out``, or to ``evaluations/`` and its name.
+def single_model(model: str, out: Path | None, benchmark: str | None = None) -> Target:
+    """One model; its results go to ``out``, or to ``evaluations/`` and its name (and that of the benchmark).
 
     Args:
         model: folder or name on the hub.
         out: folder of the results.
+        benchmark: its name, if it is one.
     """
     local = Path(model).expanduser()
     if local.exists():
         model = str(local.resolve())
     name = Path(model).name if local.exists() else model
-    return Target(name, model, out or Path("evaluations") / re.sub(r"[^\w.-]+", "-", name))
+    return Target(name, model, out or Path("evaluations") / re.sub(r"[^\w.-]+", "-", name) / (benchmark or ""))
 
 
 def find_targets(
-    model: str | None, runs: Mapping[Path, RunSettings | None], steps: Sequence[int], out: Path | None
+    model: str | None,
+    runs: Mapping[Path, RunSettings | None],
+    steps: Sequence[int],
+    out: Path | None,
+    benchmark: str | None,
 ) -> list[Target]:
     """Tell what the command line asks for: one model, or the starts and checkpoints of runs.
 
@@ -91,6 +100,7 @@ def find_targets(
         runs: folders of trainings and what they say, None where they say nothing.
         steps: those wanted of runs; all if empty.
         out: folder of the results of a model.
+        benchmark: its name, if it is one.
 
     Raises:
         EvaluationError: not one of the two was asked for, or something is not there.
@@ -100,13 +110,13 @@ def find_targets(
     if model is not None:
         if steps:
             raise EvaluationError("--steps chooses checkpoints of a --run; with --model there is nothing to choose")
-        return [single_model(model, out)]
+        return [single_model(model, out, benchmark)]
     if out is not None:
-        raise EvaluationError("--out goes with --model; the results of a --run go to RUN_DIR/evaluations/step_N")
+        raise EvaluationError("--out goes with --model; the results of a --run go to RUN_DIR")
     targets = []
     for folder, settings in runs.items():
         start = settings.start if settings is not None else None
-        targets += checkpoints_of_run(folder, steps, start)
+        targets += checkpoints_of_run(folder, steps, start, benchmark)
     if len({target.name for target in targets}) < len(targets):  # runs of the same name in different folders
         targets = [target._replace(name=str(target.folder)) for target in targets]
     return targets

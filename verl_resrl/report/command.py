@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from verl_resrl.run_files import RunError
+from verl_resrl.run_files import RunError, evaluations_folder
 
 BASELINE = "grpo"
 HELP = """Compare trainings of several methods and seeds on one HTML page.
@@ -37,6 +37,7 @@ and actor_rollout_ref.actor.checkpoint.save_contents has 'hf_model', the weights
     hydra/.hydra/config.yaml  verl's configuration
     metrics/NNNN.jsonl        verl's log
     evaluations/step_N/       what resrl eval wrote for the checkpoint of step N; step_0 is the start
+    benchmarks/NAME/step_N/   what resrl eval --benchmark NAME wrote
 
 The method is trainer.experiment_name, the seed data.seed. Metrics or evaluations may be missing: the page says so. For
 differences that can be trusted, train every method under the same seeds, and evaluate several checkpoints of each on
@@ -55,6 +56,10 @@ def compare(
         str | None,
         typer.Option(help=f"Method that the others are compared with; {BASELINE} if not given.", show_default=False),
     ] = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(help="Compare what resrl eval --benchmark NAME wrote.", metavar="NAME", show_default=False),
+    ] = None,
 ) -> None:
     """Compare trainings; see ``HELP``."""
     console = Console(stderr=True)
@@ -62,7 +67,8 @@ def compare(
         # only now: these take seconds to import, and other commands of resrl must work without them
         from verl_resrl.report.write import write_comparison
 
-        files, notes = write_comparison(run_dirs, out, baseline or BASELINE, baseline is not None, console)
+        evaluations = evaluations_folder(benchmark)
+        files, notes = write_comparison(run_dirs, out, baseline or BASELINE, baseline is not None, console, evaluations)
     except (RunError, ModuleNotFoundError) as error:
         hint = ": install it with pip install 'verl_resrl[eval]'" if isinstance(error, ModuleNotFoundError) else ""
         console.print(f"error: {error}{hint}", style="red", highlight=False, markup=False, soft_wrap=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_resrl.run_files import CONFIG, RunError, read_config, read_metrics
+from verl_resrl.run_files import CONFIG, EVALUATIONS, RunError, read_config, read_metrics
 
 VERL_EXPERIMENT_NAME = "gsm8k"  # verl's default, which names no method
 _STEP = re.compile(r"step_(\d+)")
@@ -71,18 +71,19 @@ class Run:
         return f"{self.method} seed {self.seed}"
 
 
-def read_runs(folders: Sequence[Path]) -> list[Run]:
+def read_runs(folders: Sequence[Path], evaluations: Path = EVALUATIONS) -> list[Run]:
     """Read all runs; their order does not depend on the order of the folders.
 
     Args:
         folders: of the runs.
+        evaluations: where in each of them the evaluations are.
 
     Raises:
         RunError: a folder is not one of a run, a file is broken, or two runs have the same method and seed.
     """
     runs: dict[tuple[str, int], Run] = {}
     for folder in folders:
-        run = read_run(folder)
+        run = read_run(folder, evaluations)
         other = runs.setdefault((run.method, run.seed), run)
         if other is not run:
             raise RunError(
@@ -92,11 +93,12 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
     return [runs[key] for key in sorted(runs)]
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path, evaluations: Path = EVALUATIONS) -> Run:
     """Read what one training left.
 
     Args:
-        folder: with verl's configuration in ``hydra/.hydra/config.yaml``, and ``metrics`` and ``evaluations`` if any.
+        folder: with verl's configuration in ``hydra/.hydra/config.yaml``, and ``metrics`` and evaluations if any.
+        evaluations: where in it these are.
 
     Raises:
         RunError: the folder is not one of a run, or a file is broken.
@@ -115,24 +117,24 @@ def read_run(folder: Path) -> Run:
             f"{folder / CONFIG}: neither trainer.experiment_name nor algorithm.adv_estimator says the method"
         )
     metrics = read_metrics(folder)
-    evaluations, unfinished = _evaluations(folder / "evaluations")
+    found, unfinished = _evaluations(folder / evaluations)
     name = f"{method} seed {seed}"
     notes = [
         f"{name}: the evaluation of step {step} has no summary.json (unfinished), left out." for step in unfinished
     ]
     if not metrics:
         notes.append(f"{name}: no training metrics in {folder.name}/metrics, so it has no learning curves.")
-    if not evaluations:
-        notes.append(f"{name}: no evaluations in {folder.name}/evaluations, so it is only in the training figures.")
+    if not found:
+        notes.append(f"{name}: no evaluations in {folder.name}/{evaluations}, so it is only in the training figures.")
     else:
-        if evaluations[0].step != 0:
+        if found[0].step != 0:
             notes.append(
                 f"{name}: the start was not evaluated, so its path lacks a point: resrl eval --run RUN_DIR --steps 0 "
                 "or, where that does not find the model, resrl eval --model MODEL --out RUN_DIR/evaluations/step_0."
             )
-        if len(evaluations) == 1:
+        if len(found) == 1:
             notes.append(f"{name}: one evaluated checkpoint, so its frontier is a single point.")
-    return Run(folder, str(method), seed, config, metrics, tuple(evaluations), tuple(notes))
+    return Run(folder, str(method), seed, config, metrics, tuple(found), tuple(notes))
 
 
 def read_json(file: Path) -> Any:

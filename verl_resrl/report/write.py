@@ -16,13 +16,18 @@ from verl_resrl.report.run_folders import Run, read_runs
 from verl_resrl.report.styles import method_styles
 from verl_resrl.report.token_weights_file import token_views
 from verl_resrl.report.training_charts import WINDOWS
-from verl_resrl.run_files import RunError
+from verl_resrl.run_files import EVALUATIONS, RunError
 
 STEPS_TO_SMOOTH = 30  # shorter trainings are shown step by step at first
 
 
 def write_comparison(
-    folders: Sequence[Path], out: Path, baseline: str, need_baseline: bool, console: Console
+    folders: Sequence[Path],
+    out: Path,
+    baseline: str,
+    need_baseline: bool,
+    console: Console,
+    evaluations: Path = EVALUATIONS,
 ) -> tuple[list[Path], list[str]]:
     """Read the runs, compare them and write the results.
 
@@ -32,6 +37,7 @@ def write_comparison(
         baseline: method that the others are compared with.
         need_baseline: whether it is an error that no run has this method.
         console: shows the progress.
+        evaluations: where in each folder its evaluations are.
 
     Returns:
         The files, and notes of what is missing.
@@ -41,7 +47,7 @@ def write_comparison(
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"--out {out} is a file: name a folder")
-    runs = read_runs(folders)
+    runs = read_runs(folders, evaluations)
     methods = sorted({run.method for run in runs})
     if need_baseline and baseline not in methods:
         raise RunError(f"--baseline {baseline}: no run has this method; there are {', '.join(methods)}")
