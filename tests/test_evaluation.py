@@ -334,6 +334,15 @@ def test_other_settings_than_those_of_the_samples_are_refused(task: Path, evalua
     assert stderr.count("\n") == 1
 
 
+def test_a_setting_younger_than_the_samples_had_its_default(task: Path, evaluated: Path, tmp_path: Path) -> None:
+    shutil.copytree(evaluated, tmp_path / "out")
+    file = tmp_path / "out" / "settings.json"
+    settings = json.loads(file.read_text())
+    del settings["reward_name"]
+    file.write_text(json.dumps(settings))
+    assert call(*arguments(task, tmp_path / "out"))[0] == 0
+
+
 def test_other_content_of_the_data_is_noticed(task: Path, tmp_path: Path) -> None:
     data = write_rows(tmp_path / "data.parquet", row(0))
     given = [*arguments(task, tmp_path / "out"), "--data", str(data)]

@@ -38,7 +38,7 @@ class Size:
 
 SIZES = {
     "laptop": Size(20, 8, 5, 3, 2, "2 cores, 16 GiB"),
-    "gpu": Size(60, 16, 10, 3, 1, "one NVIDIA GPU"),
+    "gpu": Size(40, 16, 10, 3, 1, "one NVIDIA GPU"),
 }
 SMALL = "laptop"
 

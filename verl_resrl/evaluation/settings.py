@@ -8,7 +8,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +133,8 @@ def claim_folder(folder: Path, settings: Settings) -> None:
         raise EvaluationError(f"--out: cannot write to {folder} ({error.strerror})") from None
     except json.JSONDecodeError:
         raise EvaluationError(f"{file} is not JSON; delete {folder} to start over") from None
+    if old:  # settings that are younger than the folder had their defaults
+        old = {field.name: field.default for field in fields(Settings) if field.default is not MISSING} | old
     differences = [
         f"{name} is {json.dumps(old.get(name))} there and {json.dumps(new[name])} now"
         for name in of_the_samples(settings)
