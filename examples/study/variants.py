@@ -43,6 +43,12 @@ FULL = "resrl.lambda_pos=1"
 RESRL_FULL = Variant("resrl lambda_pos 1", "resrl", (FULL,))
 SHUFFLED_FULL = Variant("resrl_shuffled lambda_pos 1", "resrl_shuffled", (FULL,))
 
+# both again at half the learning rate, where the sensitivity suite found every method better, GRPO too
+SLOW = 1e-4
+GRPO_SLOW, RESRL_SLOW = Variant(f"grpo lr {SLOW:g}", "grpo", lr=SLOW), Variant(f"resrl lr {SLOW:g}", "resrl", lr=SLOW)
+RESRL_FULL_SLOW = Variant(f"resrl lambda_pos 1 lr {SLOW:g}", "resrl", (FULL,), SLOW)
+SHUFFLED_FULL_SLOW = Variant(f"resrl_shuffled lambda_pos 1 lr {SLOW:g}", "resrl_shuffled", (FULL,), SLOW)
+
 # one setting at a time, from the study's rank and the defaults of +method=resrl
 SENSITIVITY = (
     _resrl("rank 4", "resrl.rank=4"),
@@ -61,7 +67,7 @@ SENSITIVITY = (
     *(
         Variant(f"{method} lr {lr:g}", method, lr=lr)
         for method in ("resrl", "grpo", "nsr", "w_reinforce")
-        for lr in (1e-4, 4e-4)
+        for lr in (SLOW, 4e-4)
     ),
 )
 
@@ -95,6 +101,8 @@ REPORTS = (
     Report("methods-against-shuffled", "methods", SHUFFLED, METHODS),
     Report("full-positives", "full-positives", GRPO, (RESRL, SHUFFLED, RESRL_FULL, SHUFFLED_FULL)),
     Report("full-positives-against-shuffled", "full-positives", SHUFFLED_FULL, (GRPO, RESRL_FULL)),
+    Report("half-rate", "half-rate", GRPO_SLOW, (RESRL_SLOW, RESRL_FULL_SLOW, SHUFFLED_FULL_SLOW)),
+    Report("half-rate-against-shuffled", "half-rate", SHUFFLED_FULL_SLOW, (GRPO_SLOW, RESRL_FULL_SLOW)),
     Report("sensitivity", "sensitivity", GRPO, (RESRL, *_plain("nsr", "w_reinforce"), *SENSITIVITY)),
 )
 SUITES = tuple(dict.fromkeys(report.suite for report in REPORTS))
