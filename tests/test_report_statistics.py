@@ -162,7 +162,7 @@ def test_seeds_that_only_lost_are_not_hidden(tmp_path: Path) -> None:
     row = next(row for row in rows if row["k"] == 2)
     assert list(row["seeds"]) == ["0"]
     assert row["uncovered_seeds"] == {"1": "lower"}
-    assert coverage(row, "grpo") == "1 of 2 seeds; in 1 Avg only below grpo's"
+    assert coverage(row, "grpo") == "1 of 2 seeds: Avg only below grpo's"
     row["uncovered_seeds"] = {}
     assert coverage(row, "grpo") == ""
 

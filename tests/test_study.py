@@ -194,9 +194,8 @@ def test_tables_say_means_intervals_and_seeds_without_a_common_avg() -> None:
     lines = results_table(numbers, ["b", "a", "not trained"]).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| start", "| b", "| a"]
     assert lines[3].split(" | ")[1] == "0.500"
-    below = "of 3 seeds; in 1 Avg only below a's)"
-    assert f"| +0.013 [-0.500, +0.500], 1 of 2 (2 {below} |" in lines[3]
-    assert lines[3].endswith("| no common Avg (0 of 1 seeds; in 1 Avg only below a's) |")
+    assert "| +0.013 [-0.500, +0.500], 1 of 2 (1 of 3 seeds: Avg only below a's) |" in lines[3]
+    assert lines[3].endswith("| no common Avg (1 of 1 seeds: Avg only below a's) |")
 
 
 STOPPED = """

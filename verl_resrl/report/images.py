@@ -60,7 +60,7 @@ def write_images(
 def _frontier(
     evaluations: pd.DataFrame, passes: pd.DataFrame, ks: Sequence[int], styles: Mapping[str, Style]
 ) -> Figure:
-    figure, rows = plt.subplots(1, len(ks), figsize=(5.2 * len(ks), 4.4), layout="constrained", squeeze=False)
+    figure, rows = plt.subplots(1, len(ks), figsize=(1.8 + 5.2 * len(ks), 4.8), layout="constrained", squeeze=False)
     points = passes.merge(evaluations, on=["method", "seed", "step", "source"])
     points = points[points["source"] == OVERALL].sort_values("step")
     for axes, k in zip(rows[0], ks, strict=True):
@@ -74,12 +74,13 @@ def _frontier(
                 axes.plot(start["avg"], start["mean"], "o", ms=8, mfc="white", mec=style.colour, zorder=1)
         axes.set(xlabel="Avg@n", ylabel=f"Pass@{k}")
         _finish(axes)
+    _legend(figure)
     figure.suptitle("Over checkpoints (ring: start, large: last); one line a run")
     return figure
 
 
 def _pass_curves(passes: pd.DataFrame, ks: Sequence[int], styles: Mapping[str, Style]) -> Figure:
-    figure, axes = plt.subplots(figsize=(6, 4.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7.8, 4.8), layout="constrained")
     of_all = passes[(passes["source"] == OVERALL) & passes["k"].isin(ks)]
     for name, method, curve in start_and_last(of_all, styles):
         style = styles[method] if method else Style("#9a9a9a", "dot", "circle-open", "o")
@@ -90,13 +91,16 @@ def _pass_curves(passes: pd.DataFrame, ks: Sequence[int], styles: Mapping[str, S
     axes.set_xticks(list(ks), [str(k) for k in ks])
     axes.set(xlabel="k", ylabel="Pass@k", title="Last checkpoint; band: 95% interval over problems")
     _finish(axes)
+    _legend(figure)
     return figure
 
 
 def _learning_curves(
     training: pd.DataFrame, metrics: Sequence[tuple[str, str]], window: int, styles: Mapping[str, Style]
 ) -> Figure:
-    figure, rows = plt.subplots(1, len(metrics), figsize=(4.6 * len(metrics), 3.8), layout="constrained", squeeze=False)
+    figure, rows = plt.subplots(
+        1, len(metrics), figsize=(1.8 + 4.6 * len(metrics), 4.2), layout="constrained", squeeze=False
+    )
     for axes, (metric, title) in zip(rows[0], metrics, strict=True):
         curves = over_seeds(training, metric, window)
         for method in (name for name in styles if name in curves):
@@ -105,6 +109,7 @@ def _learning_curves(
             axes.fill_between(curve.index, curve["min"], curve["max"], color=style.colour, alpha=0.15, lw=0)
         axes.set(xlabel="step", title=title)
         _finish(axes)
+    _legend(figure)
     smoothed = f", mean of {window} steps" if window > 1 else ""
     figure.suptitle(f"Mean over seeds{smoothed}; band: smallest to largest seed")
     return figure
@@ -113,4 +118,10 @@ def _learning_curves(
 def _finish(axes: Axes) -> None:
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False)
+
+
+def _legend(figure: Figure) -> None:
+    """One legend for all axes, outside of them: with many methods it would hide the data."""
+    entries = [dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True)) for axes in figure.axes]
+    by_label = {label: handle for of_axes in entries for label, handle in of_axes.items()}
+    figure.legend(by_label.values(), by_label.keys(), loc="outside right upper", fontsize=8, frameon=False)

@@ -160,7 +160,7 @@ def matched_differences(
 
 
 def coverage(row: Mapping[str, Any], baseline: str) -> str:
-    """Say in how many seeds methods could be compared, and why not in the others; nothing if it was in all.
+    """Say in how many seeds a method could not be compared, and why; nothing if it could in all.
 
     A mean over covered seeds alone flatters a method that lost Avg in the others.
 
@@ -176,8 +176,8 @@ def coverage(row: Mapping[str, Any], baseline: str) -> str:
         "higher": f"Avg only above {baseline}'s",
         "single": "a single checkpoint",
     }
-    reasons = "; ".join(f"in {count} {why[reason]}" for reason, count in sorted(missing.items()))
-    return f"{len(row['seeds'])} of {len(row['seeds']) + missing.total()} seeds; {reasons}"
+    total = len(row["seeds"]) + missing.total()
+    return "; ".join(f"{count} of {total} seeds: {why[reason]}" for reason, count in sorted(missing.items()))
 
 
 def _why_uncovered(method: Path, baseline: Path) -> str:
