@@ -15,13 +15,20 @@ function draw(plot) {
   const figure = chart.figures[chart.controls.map((control) => state[control]).join("|")];
   const config = { responsive: true, displaylogo: false, modeBarButtons: [["resetScale2d", "toImage"]],
     displayModeBar: narrow ? false : "hover" };
-  Plotly.react(plot, figure.data, narrow ? onPhone(figure) : figure.layout, config);
+  Plotly.react(plot, figure.data, narrow ? onPhone(figure) : withRoom(figure, plot.clientWidth), config);
+}
+
+const numEntries = (data) => data.filter((trace) => trace.showlegend !== false).length;
+
+// the legend of many methods does not take the plot's place: two rows of it fit as they are
+function withRoom({ data, layout }, width) {
+  const rows = Math.ceil(numEntries(data) * 150 / width);
+  return { ...layout, height: layout.height + 22 * Math.max(0, rows - 2) };
 }
 
 // on a phone, a finger on a chart scrolls the page, and a long legend does not take the plot's place
 function onPhone({ data, layout }) {
-  const entries = data.filter((trace) => trace.showlegend !== false).length;
-  const height = Math.min(layout.height, 360) + 28 * Math.floor(entries / 2.5);
+  const height = Math.min(layout.height, 360) + 28 * Math.floor(numEntries(data) / 2.5);
   return { ...layout, dragmode: false, height };
 }
 
