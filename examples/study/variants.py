@@ -103,6 +103,7 @@ REPORTS = (
     Report("full-positives-against-shuffled", "full-positives", SHUFFLED_FULL, (GRPO, RESRL_FULL)),
     Report("half-rate", "half-rate", GRPO_SLOW, (RESRL_SLOW, RESRL_FULL_SLOW, SHUFFLED_FULL_SLOW)),
     Report("half-rate-against-shuffled", "half-rate", SHUFFLED_FULL_SLOW, (GRPO_SLOW, RESRL_FULL_SLOW)),
+    Report("learning-rate", "half-rate", GRPO, (GRPO_SLOW,)),
     Report("sensitivity", "sensitivity", GRPO, (RESRL, *_plain("nsr", "w_reinforce"), *SENSITIVITY)),
 )
 SUITES = tuple(dict.fromkeys(report.suite for report in REPORTS))
