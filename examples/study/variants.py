@@ -66,7 +66,7 @@ SENSITIVITY = (
     _resrl("groups of 16", "data.train_batch_size=8", "{actor}.ppo_mini_batch_size=4", "{rollout}.n=16"),
     *(
         Variant(f"{method} lr {lr:g}", method, lr=lr)
-        for method in ("resrl", "grpo", "nsr", "w_reinforce")
+        for method in ("grpo", "resrl", *(baseline.name for baseline in BASELINES))
         for lr in (SLOW, 4e-4)
     ),
 )
@@ -104,6 +104,6 @@ REPORTS = (
     Report("half-rate", "half-rate", GRPO_SLOW, (RESRL_SLOW, RESRL_FULL_SLOW, SHUFFLED_FULL_SLOW)),
     Report("half-rate-against-shuffled", "half-rate", SHUFFLED_FULL_SLOW, (GRPO_SLOW, RESRL_FULL_SLOW)),
     Report("learning-rate", "half-rate", GRPO, (GRPO_SLOW,)),
-    Report("sensitivity", "sensitivity", GRPO, (RESRL, *_plain("nsr", "w_reinforce"), *SENSITIVITY)),
+    Report("sensitivity", "sensitivity", GRPO, (RESRL, *BASELINES, *SENSITIVITY)),
 )
 SUITES = tuple(dict.fromkeys(report.suite for report in REPORTS))
