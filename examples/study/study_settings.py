@@ -116,8 +116,8 @@ def help_text() -> str:
         "Usage: [KNOB=value ...] bash examples/study/run.sh [--help]",
         "",
         "Train variants of ResRL and what it is compared with, several seeds each, on the quickstart's puzzles through",
-        "verl's own trainer; evaluate every checkpoint; write a report for each suite. SUITES=methods takes a bit more",
-        "than an hour on two cores; SIZE=gpu has not been timed. Stop it with Ctrl-C at any time; the same command",
+        "verl's own trainer; evaluate every checkpoint; write a report for each suite. SUITES=methods takes about an",
+        "hour on two cores; SIZE=gpu has not been timed. Stop it with Ctrl-C at any time; the same command",
         "continues where it stopped.",
         "",
     ]
