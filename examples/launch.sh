@@ -123,7 +123,7 @@ launch() { # OVERRIDES...
     [[ -e ${logs[0]} ]] || logs=()
     # verl empties this file when it starts: each attempt has its own, and resrl compare reads them all
     export VERL_FILE_LOGGER_PATH TENSORBOARD_DIR
-    VERL_FILE_LOGGER_PATH=$(absolute "$OUT")/metrics/$(printf %04d ${#logs[@]}).jsonl
-    TENSORBOARD_DIR=$(absolute "$OUT")/tensorboard
+    : "${VERL_FILE_LOGGER_PATH:=$(absolute "$OUT")/metrics/$(printf %04d ${#logs[@]}).jsonl}"
+    : "${TENSORBOARD_DIR:=$(absolute "$OUT")/tensorboard}"
     exec "$PYTHON" -m verl.trainer.main_ppo "${overrides[@]}"
 }

@@ -236,7 +236,7 @@ def test_a_run_says_how_it_was_trained(task: Path, tmp_path: Path) -> None:
 
     (tmp_path / "reward.py").unlink()
     code, _, stderr = call("eval", "--run", str(tmp_path / "a"), "--steps", "5", *rest)
-    assert (code, "reward.py does not exist" in stderr) == (1, True)
+    assert (code, "in reward.py, which is not here: name it with" in stderr) == (1, True)
 
 
 def test_a_benchmark_stands_for_options_that_those_beside_it_override(

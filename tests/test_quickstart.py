@@ -33,6 +33,7 @@ import warm_start
 from settings import KNOBS, METHODS, QuickstartError, Settings, fingerprint, help_text
 
 from verl_resrl.evaluation.progress import Phases
+from verl_resrl.run_files import read_metrics
 from verl_resrl.tasks.countdown import compute_score, generate_problems, write_parquet
 
 GOOD_ROW = {
@@ -290,7 +291,7 @@ def test_metrics_of_several_attempts_are_merged_by_step(tmp_path):
     second = [{"step": step, "data": {"reward": 10 * step}} for step in (3, 4)]
     (tmp_path / "metrics" / "0000.jsonl").write_text("\n".join(map(json.dumps, first)) + '\n{"step": 4, "da')
     (tmp_path / "metrics" / "0001.jsonl").write_text("\n".join(map(json.dumps, second)) + "\n")
-    rewards = {step: data["reward"] for step, data in training.read_metrics(tmp_path).items()}
+    rewards = {step: data["reward"] for step, data in read_metrics(tmp_path).items()}
     assert rewards == {1: 1, 2: 2, 3: 30, 4: 40}
 
 

@@ -21,6 +21,7 @@ from settings import COUNTDOWN, ROOT, QuickstartError, Settings, fingerprint, he
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError
+from verl_resrl.run_files import RunError, read_metrics
 
 HERE = Path(__file__).resolve().parent
 # The warm start learns from all puzzles; reinforcement learning sees the first ones again and again, 10 steps a pass
@@ -49,7 +50,7 @@ class Quickstart:
     def run(self) -> None:
         """Do what has not been done yet, then report."""
         from report import write_report
-        from training import REWARD, read_metrics
+        from training import REWARD
 
         train, val = self._data()
         start_folder = self.settings.out / f"start-{self.start_id}"
@@ -198,7 +199,7 @@ def main() -> int:
 
             logging.disable_progress_bar()
             Quickstart(settings, torch.cuda.is_available(), console).run()
-    except (QuickstartError, EvaluationError) as error:
+    except (QuickstartError, EvaluationError, RunError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

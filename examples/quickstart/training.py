@@ -138,18 +138,6 @@ def train(command: Sequence[str], folder: Path, steps: int, phase: Progress, kee
         raise QuickstartError(f"verl stopped early: {_last_error(log, seen)} (its log: {log})")
 
 
-def read_metrics(folder: Path) -> dict[int, dict[str, float]]:
-    """Read what verl logged, step by step; where a step ran twice, the later attempt counts.
-
-    Args:
-        folder: of the run.
-    """
-    steps: dict[int, dict[str, float]] = {}
-    for file in sorted((folder / "metrics").glob("*.jsonl")):
-        steps |= _entries(file)
-    return dict(sorted(steps.items()))
-
-
 def _follow(process: subprocess.Popen, metrics: Path, steps: int, phase: Progress) -> None:
     while process.poll() is None:
         entries = _entries(metrics)

@@ -43,7 +43,7 @@ FULL = "resrl.lambda_pos=1"
 RESRL_FULL = Variant("resrl lambda_pos 1", "resrl", (FULL,))
 SHUFFLED_FULL = Variant("resrl_shuffled lambda_pos 1", "resrl_shuffled", (FULL,))
 
-# both again at half the learning rate, where the sensitivity suite found every method better, GRPO too
+# both again at half the learning rate, where every method keeps more Pass@k (suite sensitivity), GRPO too
 SLOW = 1e-4
 GRPO_SLOW, RESRL_SLOW = Variant(f"grpo lr {SLOW:g}", "grpo", lr=SLOW), Variant(f"resrl lr {SLOW:g}", "resrl", lr=SLOW)
 RESRL_FULL_SLOW = Variant(f"resrl lambda_pos 1 lr {SLOW:g}", "resrl", (FULL,), SLOW)

@@ -214,8 +214,13 @@ def _of_runs(runs: Mapping[Path, "RunSettings | None"], given: Collection[str]) 
             continue
         found[folder] = own = settings.options(given)
         if own.get("reward_file") is not None:
+            if not Path(own["reward_file"]).is_file():
+                raise EvaluationError(
+                    f"--run: {folder} was trained with the reward function in {own['reward_file']}, which is not here: "
+                    "name it with --reward-file"
+                )
             typer.echo(f"{folder}: reward function of the training, {own['reward_name']} in {own['reward_file']}")
-        if settings.start is None:
+        if settings.start is None and settings.model is not None:
             typer.echo(f"{folder}: the model that it started from, {settings.model}, is not here and is left out")
     return found
 

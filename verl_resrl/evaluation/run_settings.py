@@ -24,7 +24,7 @@ class RunSettings:
     """What a training says about its evaluation.
 
     Attributes:
-        model: that it started from: a folder, or a name on the hub.
+        model: that it started from: a folder, or a name on the hub; None if the configuration does not say.
         reward_file: Python file of its reward function; None for verl's choice by data source.
         reward_name: name of the function in the file.
         reward_kwargs: its further arguments.
@@ -32,7 +32,7 @@ class RunSettings:
         resrl: fields of ``ResRLConfig``; None if the training does not weigh tokens.
     """
 
-    model: str
+    model: str | None
     reward_file: str | None = None
     reward_name: str = "compute_score"
     reward_kwargs: Mapping[str, Any] | None = None
@@ -42,7 +42,8 @@ class RunSettings:
     @property
     def start(self) -> str | None:
         """The model, if it is here or may be on the hub."""
-        return self.model if Path(self.model).is_dir() or HUB_NAME.fullmatch(self.model) else None
+        found = self.model is not None and (Path(self.model).is_dir() or HUB_NAME.fullmatch(self.model))
+        return self.model if found else None
 
     def options(self, given: Collection[str]) -> dict[str, Any]:
         """Settings of an evaluation that follow.
@@ -68,7 +69,7 @@ def read_run_settings(run: Path) -> RunSettings | None:
         What it says; None if there is no configuration.
 
     Raises:
-        EvaluationError: it is broken, or refers to something that is not here.
+        EvaluationError: it is broken, or names a module that is not installed here.
     """
     file = run / CONFIG
     if not file.is_file():
@@ -78,16 +79,27 @@ def read_run_settings(run: Path) -> RunSettings | None:
         reward: Any = OmegaConf.select(config, REWARD)
         reward = OmegaConf.to_container(reward, resolve=True) if reward is not None else {}
         weighs = OmegaConf.select(config, "actor_rollout_ref.actor.policy_loss.loss_mode") == "resrl"
+        model: Any = OmegaConf.select(config, "actor_rollout_ref.model.path")
         return RunSettings(
-            model=_here(run, str(OmegaConf.select(config, "actor_rollout_ref.model.path"))),
+            model=_here(run, str(model)) if model is not None else None,
             reward_file=_file(run, reward["path"]) if reward.get("path") else None,
             reward_name=reward.get("name") or "compute_score",
             reward_kwargs=reward.get("reward_kwargs") or None,
-            threshold=float(OmegaConf.select(config, "resrl.positive_threshold", default=0.0)),
+            threshold=_threshold(config),
             resrl=_of_resrl(config) if weighs else None,
         )
-    except (OmegaConfBaseException, RunError, ValueError) as error:
+    except RunError as error:  # names the file itself
+        raise EvaluationError(f"--run: {error}") from None
+    except (OmegaConfBaseException, ValueError) as error:
         raise EvaluationError(f"--run: {file}: {str(error).splitlines()[0]}") from None
+
+
+def _threshold(config: DictConfig) -> float:
+    value: Any = OmegaConf.select(config, "resrl.positive_threshold", default=0.0)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"resrl.positive_threshold={value!r} must be a number") from None
 
 
 def _of_resrl(config: DictConfig) -> dict[str, Any]:

@@ -37,6 +37,8 @@ EQUAL_SETTINGS = {  # of evaluations, by their names in settings.json
     "threshold": "the score above which a response is right",
     "reward_name": "the name of the reward function",
     "fingerprints.reward_file": "the reward file (fingerprints)",
+    "reward_kwargs": "further arguments of the reward function",
+    "chat_template_kwargs": "arguments of the chat template",
     "backend": "what generated the responses",
 }
 
@@ -168,7 +170,9 @@ def _frontier_rows(evaluations: pd.DataFrame, passes: pd.DataFrame, ks: Sequence
 def _sampled_differently(runs: Sequence[Run]) -> list[str]:
     """Settings of evaluations that must be equal for their numbers to be compared, and are not."""
     notes = []
-    settings = [dict(flat(evaluation.settings)) for run in runs for evaluation in run.evaluations]
+    settings = [
+        dict(evaluation.settings) | dict(flat(evaluation.settings)) for run in runs for evaluation in run.evaluations
+    ]
     for name, what in EQUAL_SETTINGS.items():
         values = sorted({str(one[name]) for one in settings if name in one})
         if len(values) > 1:
