@@ -74,12 +74,11 @@ def _run_rank(rank: int, ranks: int, size: Size, device: str, folder: str) -> No
     own = torch.arange(len(inputs.group_ids)) % ranks == rank
     tokens = own[inputs.sequence_ids]
     arguments = (
-        inputs.hidden[tokens],
-        (own.cumsum(0) - 1)[inputs.sequence_ids[tokens]],
-        inputs.group_ids[own],
-        inputs.is_positive[own],
+        inputs.hidden[tokens].to(place),
+        (own.cumsum(0) - 1)[inputs.sequence_ids[tokens]].to(place),
+        inputs.group_ids[own].to(place),
+        inputs.is_positive[own].to(place),
     )
-    arguments = tuple(tensor.to(place) for tensor in arguments)
     keys = hash64(tokens.nonzero().squeeze(1)).to(place)
     results: dict[str, list[float]] = {"seconds": [], "exchange_seconds": [], "sent_bytes": []}
     for _ in range(REPEATS + 1):  # the first is to warm up

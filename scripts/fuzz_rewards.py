@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -86,7 +87,7 @@ def mathematics(seed: int, canary: str, time_limit: float) -> Iterator[Callable[
     for number, (kind, answer) in enumerate(answers(seed, canary)):
         if number % RIGHT_EVERY == 0:
             kind, answer = "right", f"\\boxed{{{GOLD}}}"
-        yield lambda kind=kind, answer=answer: judge(kind, answer)
+        yield partial(judge, kind, answer)
 
 
 def programs(seed: int, words: dict[str, str]) -> Iterator[Callable[[], Verdict]]:
@@ -103,9 +104,9 @@ def programs(seed: int, words: dict[str, str]) -> Iterator[Callable[[], Verdict]
     while True:
         for kind in rng.sample(list(ATTACKS), len(ATTACKS)):
             number += 1
-            yield lambda kind=kind: judge(f"program: {kind}", ATTACKS[kind])
+            yield partial(judge, f"program: {kind}", ATTACKS[kind])
             if number % RIGHT_EVERY == 0:
-                yield lambda: judge("right program", "print(1)")
+                yield partial(judge, "right program", "print(1)")
 
 
 def main() -> int:

@@ -134,12 +134,13 @@ if __name__ == "__main__":
     from process import only_one
     from quickstart import HELD_OUT_PROBLEMS, TRAIN_PROBLEMS, WARM_START_PROBLEMS
     from rich.console import Console
-    from training import read_metrics, train, verl_command
+    from training import train, verl_command
     from warm_start import warm_start
 
     from benchmarks.process_memory import ProcessWatcher, Sample
     from benchmarks.soak_report import Result, write_soak_report
     from verl_resrl.evaluation.progress import Phase, Phases
+    from verl_resrl.run_files import read_metrics
     from verl_resrl.tasks.countdown import generate_problems, write_parquet
 
     try:
