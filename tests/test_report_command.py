@@ -119,8 +119,25 @@ def test_benchmarks_are_compared_by_name(tmp_path: Path) -> None:
     for more, count in (([], 0), (["--benchmark", "aime24"], 2)):
         result = run_compare(*folders, "--out", tmp_path / "out", *more)
         assert result.exit_code == 0, result.output
+        assert ("resrl compare --benchmark aime24" in result.output) == (count == 0)
         numbers = json.loads((tmp_path / "out" / "comparison.json").read_text())
         assert len(numbers["results"]) == count
+
+
+def test_benchmark_that_no_run_has_stops(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "grpo", "grpo", 0)
+    first = run_compare(run, "--out", tmp_path / "out", "--benchmark", "aime25")
+    assert first.exit_code == 1
+    assert "no run was evaluated on it; resrl eval --run RUN_DIR --benchmark aime25 comes before" in first.output
+    write_evaluation(run, 20, [1, 2], 4, [1, 2])
+    (run / "benchmarks").mkdir()
+    (run / "evaluations").rename(run / "benchmarks" / "aime24")
+    second = run_compare(run, "--out", tmp_path / "out", "--benchmark", "aime25")
+    assert second.exit_code == 1
+    assert (
+        "error: --benchmark aime25: no run was evaluated on it; there are evaluations on aime24; else" in second.output
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_only_logs_can_be_compared_too(tmp_path: Path) -> None:

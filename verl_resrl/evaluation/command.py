@@ -5,16 +5,15 @@
 import json
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
-from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings, of_the_samples
+from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings
 
 if TYPE_CHECKING:
-    from verl_resrl.evaluation.models import Target
     from verl_resrl.evaluation.run_settings import RunSettings
 
 HELP = """Sample many responses to each problem, verify them with the reward function of training, and summarise.
@@ -166,7 +165,15 @@ def evaluate(
         runs = {folder: read_run_settings(folder) for folder in run or []}
         targets = find_targets(model, runs, _numbers("steps", steps) if steps is not None else (), out, benchmark)
         of_runs = _of_runs(runs, _given(context) | ({"reward_file", "threshold"} if benchmark is not None else set()))
-        _evaluate({target: common | of_runs.get(target.run, {}) for target in targets}, backend)
+        if backend not in BACKENDS:
+            raise EvaluationError(f"--backend {backend} must be one of {', '.join(BACKENDS)}")
+        # the cheapest checks come first: loading torch takes seconds
+        settings = {
+            target: Settings(model=target.model, **(common | of_runs.get(target.run, {}))) for target in targets
+        }
+        from verl_resrl.evaluation.evaluate_targets import evaluate_targets
+
+        evaluate_targets(settings, backend, Console())
     except EvaluationError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
@@ -223,46 +230,6 @@ def _of_runs(runs: Mapping[Path, "RunSettings | None"], given: Collection[str]) 
         if settings.start is None and settings.model is not None:
             typer.echo(f"{folder}: the model that it started from, {settings.model}, is not here and is left out")
     return found
-
-
-def _evaluate(options: Mapping["Target", dict[str, Any]], backend: str) -> None:
-    if backend not in BACKENDS:
-        raise EvaluationError(f"--backend {backend} must be one of {', '.join(BACKENDS)}")
-    # the cheapest checks come first: loading torch takes seconds
-    settings = {target: Settings(model=target.model, **of_target) for target, of_target in options.items()}
-    from rich.console import Console
-    from transformers.utils import logging
-
-    from verl_resrl.evaluation.evaluate import check, take_samples
-    from verl_resrl.evaluation.evaluate import evaluate as evaluate_model
-    from verl_resrl.evaluation.generate import choose_backend
-    from verl_resrl.evaluation.progress import Phases
-    from verl_resrl.evaluation.table import summary_tables
-
-    logging.disable_progress_bar()
-    chosen = choose_backend(backend)
-    settings = {target: replace(one, backend=chosen) for target, one in settings.items()}
-    judges = {target: check(one) for target, one in settings.items()}
-    console = Console()
-    phases, summaries = Phases(len(settings), console), {}
-    finished: dict[str, Path] = {}
-    for target, one in settings.items():
-        samples = json.dumps(of_the_samples(one), sort_keys=True)
-        with phases.phase(f"evaluation {target.name}") as phase:
-            if samples in finished:  # of another run that started from the same model
-                take_samples(finished[samples], target.folder)
-            summaries[target.name] = evaluate_model(one, target.folder, judges[target], phase.update)
-            finished[samples] = target.folder
-            phase.note = f"Avg@{one.n} {summaries[target.name]['overall']['avg_at_n']['mean']:.3f}"
-    for table in summary_tables(summaries):
-        console.print(table)
-    for name, summary in summaries.items():
-        rated = summary.get("codeforces")
-        if rated is not None:
-            note = f", above {rated['percentile']:.1f}% of {rated['num_users']} users" if "percentile" in rated else ""
-            console.print(f"{name}: CodeForces rating {rated['rating']:.0f}{note}", highlight=False, soft_wrap=True)
-    for target in settings:
-        console.print(str(target.folder), highlight=False, soft_wrap=True)
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:

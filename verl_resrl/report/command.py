@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from verl_resrl.run_files import RunError, evaluations_folder
+from verl_resrl.run_files import RunError
 
 BASELINE = "grpo"
 HELP = """Compare trainings of several methods and seeds on one HTML page.
@@ -67,8 +67,7 @@ def compare(
         # only now: these take seconds to import, and other commands of resrl must work without them
         from verl_resrl.report.write import write_comparison
 
-        evaluations = evaluations_folder(benchmark)
-        files, notes = write_comparison(run_dirs, out, baseline or BASELINE, baseline is not None, console, evaluations)
+        files, notes = write_comparison(run_dirs, out, baseline or BASELINE, baseline is not None, console, benchmark)
     except (RunError, ModuleNotFoundError) as error:
         hint = ": install it with pip install 'verl_resrl[eval]'" if isinstance(error, ModuleNotFoundError) else ""
         console.print(f"error: {error}{hint}", style="red", highlight=False, markup=False, soft_wrap=True)

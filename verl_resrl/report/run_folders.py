@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_resrl.run_files import CONFIG, EVALUATIONS, RunError, read_config, read_metrics
+from verl_resrl.run_files import CONFIG, RunError, evaluations_folder, read_config, read_metrics
 
 VERL_EXPERIMENT_NAME = "gsm8k"  # verl's default, which names no method
 _STEP = re.compile(r"step_(\d+)")
@@ -71,34 +71,42 @@ class Run:
         return f"{self.method} seed {self.seed}"
 
 
-def read_runs(folders: Sequence[Path], evaluations: Path = EVALUATIONS) -> list[Run]:
+def read_runs(folders: Sequence[Path], benchmark: str | None = None) -> list[Run]:
     """Read all runs; their order does not depend on the order of the folders.
 
     Args:
         folders: of the runs.
-        evaluations: where in each of them the evaluations are.
+        benchmark: whose evaluations to read; None for those on data of one's own.
 
     Raises:
-        RunError: a folder is not one of a run, a file is broken, or two runs have the same method and seed.
+        RunError: a folder is not one of a run, a file is broken, two runs have the same method and seed, or none was
+            evaluated on the benchmark.
     """
     runs: dict[tuple[str, int], Run] = {}
     for folder in folders:
-        run = read_run(folder, evaluations)
+        run = read_run(folder, benchmark)
         other = runs.setdefault((run.method, run.seed), run)
         if other is not run:
             raise RunError(
                 f"{folder} and {other.folder} are both {run.name}: leave one out, or train them under different "
                 "names (trainer.experiment_name) or seeds (data.seed)"
             )
+    if benchmark is not None and not any(run.evaluations for run in runs.values()):
+        there = sorted({name for folder in folders for name in _benchmarks(folder)})
+        instead = f"there are evaluations on {', '.join(there)}; else " if there else ""
+        raise RunError(
+            f"--benchmark {benchmark}: no run was evaluated on it; {instead}"
+            f"resrl eval --run RUN_DIR --benchmark {benchmark} comes before"
+        )
     return [runs[key] for key in sorted(runs)]
 
 
-def read_run(folder: Path, evaluations: Path = EVALUATIONS) -> Run:
+def read_run(folder: Path, benchmark: str | None = None) -> Run:
     """Read what one training left.
 
     Args:
         folder: with verl's configuration in ``hydra/.hydra/config.yaml``, and ``metrics`` and evaluations if any.
-        evaluations: where in it these are.
+        benchmark: whose evaluations to read; None for those on data of one's own.
 
     Raises:
         RunError: the folder is not one of a run, or a file is broken.
@@ -117,6 +125,7 @@ def read_run(folder: Path, evaluations: Path = EVALUATIONS) -> Run:
             f"{folder / CONFIG}: neither trainer.experiment_name nor algorithm.adv_estimator says the method"
         )
     metrics = read_metrics(folder)
+    evaluations = evaluations_folder(benchmark)
     found, unfinished = _evaluations(folder / evaluations)
     name = f"{method} seed {seed}"
     notes = [
@@ -125,7 +134,11 @@ def read_run(folder: Path, evaluations: Path = EVALUATIONS) -> Run:
     if not metrics:
         notes.append(f"{name}: no training metrics in {folder.name}/metrics, so it has no learning curves.")
     if not found:
-        notes.append(f"{name}: no evaluations in {folder.name}/{evaluations}, so it is only in the training figures.")
+        there = _benchmarks(folder) if benchmark is None else []
+        hint = f" On benchmarks there are: resrl compare --benchmark {' or '.join(there)}." if there else ""
+        notes.append(
+            f"{name}: no evaluations in {folder.name}/{evaluations}, so it is only in the training figures.{hint}"
+        )
     else:
         if found[0].step != 0:
             notes.append(
@@ -150,6 +163,11 @@ def read_json(file: Path) -> Any:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(f"{file} is not JSON ({error}): write it again with `resrl eval`") from None
+
+
+def _benchmarks(folder: Path) -> list[str]:
+    """Those that a run was evaluated on, wholly or in part."""
+    return sorted({path.parent.name for path in folder.glob("benchmarks/*/step_*")})
 
 
 def _evaluations(folder: Path) -> tuple[list[Evaluation], list[int]]:

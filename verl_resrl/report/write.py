@@ -16,7 +16,7 @@ from verl_resrl.report.run_folders import Run, read_runs
 from verl_resrl.report.styles import method_styles
 from verl_resrl.report.token_weights_file import token_views
 from verl_resrl.report.training_charts import WINDOWS
-from verl_resrl.run_files import EVALUATIONS, RunError
+from verl_resrl.run_files import RunError
 
 STEPS_TO_SMOOTH = 30  # shorter trainings are shown step by step at first
 
@@ -27,7 +27,7 @@ def write_comparison(
     baseline: str,
     need_baseline: bool,
     console: Console,
-    evaluations: Path = EVALUATIONS,
+    benchmark: str | None = None,
 ) -> tuple[list[Path], list[str]]:
     """Read the runs, compare them and write the results.
 
@@ -37,7 +37,7 @@ def write_comparison(
         baseline: method that the others are compared with.
         need_baseline: whether it is an error that no run has this method.
         console: shows the progress.
-        evaluations: where in each folder its evaluations are.
+        benchmark: whose evaluations are compared; None for those on data of one's own.
 
     Returns:
         The files, and notes of what is missing.
@@ -47,7 +47,7 @@ def write_comparison(
     """
     if out.exists() and not out.is_dir():
         raise RunError(f"--out {out} is a file: name a folder")
-    runs = read_runs(folders, evaluations)
+    runs = read_runs(folders, benchmark)
     methods = sorted({run.method for run in runs})
     if need_baseline and baseline not in methods:
         raise RunError(f"--baseline {baseline}: no run has this method; there are {', '.join(methods)}")
