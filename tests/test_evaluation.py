@@ -29,7 +29,7 @@ from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.models import checkpoints_of_run
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.samples import Sample, open_samples
-from verl_resrl.evaluation.settings import EvaluationError, Settings
+from verl_resrl.evaluation.settings import EvaluationError, Settings, named_file
 from verl_resrl.evaluation.states import response_states
 from verl_resrl.evaluation.summary import distinct_correct, majority_vote, self_bleu, summarize
 from verl_resrl.tasks.countdown import answer_of
@@ -235,8 +235,11 @@ def test_a_run_says_how_it_was_trained(task: Path, tmp_path: Path) -> None:
     assert (code, "threshold is 0.5 there and 0.9 now" in stderr) == (1, True)
 
     (tmp_path / "reward.py").unlink()
-    code, _, stderr = call("eval", "--run", str(tmp_path / "a"), "--steps", "5", *rest)
-    assert (code, "in reward.py, which is not here: name it with" in stderr) == (1, True)
+    config = tmp_path / "a" / "hydra" / ".hydra" / "config.yaml"
+    for reward in ("reward.py", "pkg://gone.rewards"):
+        config.write_text(config.read_text().replace("reward.py", reward))
+        code, _, stderr = call("eval", "--run", str(tmp_path / "a"), "--steps", "5", *rest)
+        assert (code, f"in {reward}, which is not here: name it with" in stderr) == (1, True)
 
 
 def test_a_benchmark_stands_for_options_that_those_beside_it_override(
@@ -285,6 +288,7 @@ def test_help_is_quick_and_teaches() -> None:
         (["--top-p", "0"], "--top-p 0.0 must be above 0"),
         (["--temperature", "-1"], "--temperature -1.0 must be a number, 0 or more"),
         (["--reward-file", "none.py"], "none.py does not exist"),
+        (["--reward-file", "pkg://gone.rewards"], "--reward-file pkg://gone.rewards names a module that is not"),
         (["--reward-file", "broken.py"], "broken.py cannot be imported (NameError: name 'nothing' is not defined)"),
         (["--reward-file", "empty.py"], "empty.py defines no compute_score()"),
         (["--reward-file", "raises.py"], "the reward function failed with KeyError: 'x' (data_source 'even'"),
@@ -469,6 +473,17 @@ def test_countdown_names_wrong_answers_too() -> None:
 
 
 # models and settings
+
+
+def test_reward_files_are_named_as_for_verl() -> None:
+    import verl_resrl.tasks.countdown as countdown
+
+    for name in (
+        "pkg://verl_resrl.tasks.countdown",
+        "pkg://verl_resrl/tasks/countdown",
+        f"file://{countdown.__file__}",
+    ):
+        assert named_file(name) == countdown.__file__
 
 
 def test_checkpoints_of_a_run(tmp_path: Path) -> None:

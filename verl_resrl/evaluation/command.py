@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings
+from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings, named_file
 
 if TYPE_CHECKING:
     from verl_resrl.evaluation.run_settings import RunSettings
@@ -95,10 +95,11 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of all samples: every response has a seed of its own, made of it.")] = 0,
     limit: Annotated[int | None, typer.Option(help="Only the first so many problems.", show_default="all")] = None,
     reward_file: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Python file with compute_score(), as in verl's reward.custom_reward_function.path; it may also "
-            "define answer_of(text, ground_truth), which names answers.",
+            help="Python file with compute_score(), or pkg://MODULE such as pkg://verl_resrl.tasks.math_reward, as in "
+            "verl's reward.custom_reward_function.path; it may also define answer_of(text, ground_truth), which "
+            "names answers.",
             show_default="that of the training with --run, else verl's choice by data_source",
         ),
     ] = None,
@@ -158,7 +159,7 @@ def evaluate(
         common = {name: options[name] for name in (*same, *more)} | {
             "data": tuple(str(file.expanduser().resolve()) for file in options["data"] or ()),
             "k": _numbers("k", k) if k is not None else _powers_of_two(options["n"]),
-            "reward_file": str(reward_file.expanduser().resolve()) if reward_file else None,
+            "reward_file": _reward_file(reward_file) if reward_file else None,
             "codeforces_users": str(codeforces_users.expanduser().resolve()) if codeforces_users else None,
             "chat_template_kwargs": _json_object(options["chat_template_kwargs"]),
         }
@@ -230,6 +231,13 @@ def _of_runs(runs: Mapping[Path, "RunSettings | None"], given: Collection[str]) 
         if settings.start is None and settings.model is not None:
             typer.echo(f"{folder}: the model that it started from, {settings.model}, is not here and is left out")
     return found
+
+
+def _reward_file(path: str) -> str:
+    try:
+        return str(Path(named_file(path)).expanduser().resolve())
+    except EvaluationError as error:
+        raise EvaluationError(f"--reward-file {error}") from None
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:

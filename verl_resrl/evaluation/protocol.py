@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``resrl eval --benchmark NAME``: the options that the paper's protocol of a benchmark stands for."""
 
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,6 @@ def options_of(benchmark: str) -> dict[str, Any]:
         names = ", ".join((*BENCHMARKS, *AGENT_BENCHMARKS))
         raise EvaluationError(f"--benchmark {benchmark} must be one of {names}")
     protocol = BENCHMARKS[benchmark]
-    reward = importlib.util.find_spec(protocol.reward.removeprefix("pkg://"))
-    assert reward is not None
-    assert reward.origin is not None
     return {
         "data": [Path("data") / f"{protocol.data}.parquet"],
         "n": protocol.samples,
@@ -39,6 +35,6 @@ def options_of(benchmark: str) -> dict[str, Any]:
         "top_p": protocol.top_p,
         "max_tokens": protocol.max_response,
         "max_prompt_tokens": protocol.max_prompt,
-        "reward_file": Path(reward.origin),
+        "reward_file": protocol.reward,
         "chat_template_kwargs": f'{{"enable_thinking": {str(protocol.enable_thinking).lower()}}}',
     }

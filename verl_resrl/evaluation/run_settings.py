@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training's configuration -> what its evaluation takes from there unless told otherwise."""
 
-import importlib.util
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,10 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from verl_resrl.config import ResRLConfig
-from verl_resrl.evaluation.settings import HUB_NAME, EvaluationError
+from verl_resrl.evaluation.settings import HUB_NAME, EvaluationError, named_file
 from verl_resrl.run_files import CONFIG, RunError, load_config
 
-PACKAGE = "pkg://"  # before a module's name, where verl's configuration names a file
 REWARD = "reward.custom_reward_function"
 
 
@@ -25,7 +23,7 @@ class RunSettings:
 
     Attributes:
         model: that it started from: a folder, or a name on the hub; None if the configuration does not say.
-        reward_file: Python file of its reward function; None for verl's choice by data source.
+        reward_file: Python file of its reward function, which may not be here; None for verl's choice by data source.
         reward_name: name of the function in the file.
         reward_kwargs: its further arguments.
         threshold: a response is right when its score is above.
@@ -69,7 +67,7 @@ def read_run_settings(run: Path) -> RunSettings | None:
         What it says; None if there is no configuration.
 
     Raises:
-        EvaluationError: it is broken, or names a module that is not installed here.
+        EvaluationError: it is broken.
     """
     file = run / CONFIG
     if not file.is_file():
@@ -111,13 +109,11 @@ def _of_resrl(config: DictConfig) -> dict[str, Any]:
 
 
 def _file(run: Path, path: str) -> str:
-    """Where a module is that verl's configuration names by file or by ``pkg://``."""
-    if path.startswith(PACKAGE):
-        found = importlib.util.find_spec(path.removeprefix(PACKAGE))
-        if found is None or found.origin is None:
-            raise EvaluationError(f"--run: {run} was trained with {path}, which is not installed here")
-        return found.origin
-    return _here(run, path.removeprefix("file://"))
+    """The Python file that is meant; the text itself where it is a module that is not installed here."""
+    try:
+        return _here(run, named_file(path))
+    except EvaluationError:
+        return path
 
 
 def _here(run: Path, path: str) -> str:

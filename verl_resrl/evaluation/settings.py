@@ -3,6 +3,7 @@
 """What an evaluation is: settings, and the check that a folder holds samples of the same ones."""
 
 import hashlib
+import importlib.util
 import json
 import math
 import os
@@ -16,11 +17,36 @@ SETTINGS_FILE = "settings.json"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")  # of a model: owner/model
 BACKENDS = ("auto", "vllm", "hf")
 # settings that say what is done with samples, not which samples there are: they may change between two calls
+PACKAGE = "pkg://"  # before a module's name, where verl's configuration names a Python file
 OF_THE_SUMMARY = ("k", "averaged", "token_weights", "resrl", "codeforces_users")
 
 
 class EvaluationError(Exception):
     """Something the user can put right; the message is one line."""
+
+
+def named_file(path: str) -> str:
+    """What verl means by a Python file: a path, perhaps after ``file://``, or an installed module after ``pkg://``.
+
+    Args:
+        path: as in ``reward.custom_reward_function.path``.
+
+    Returns:
+        A path, which need not exist.
+
+    Raises:
+        EvaluationError: there is no such module.
+    """
+    if not path.startswith(PACKAGE):
+        return path.removeprefix("file://")
+    name = path.removeprefix(PACKAGE).replace("/", ".")
+    try:
+        found = importlib.util.find_spec(name)
+    except (ModuleNotFoundError, ValueError):  # a package above it is missing; not a name
+        found = None
+    if found is None or found.origin is None:
+        raise EvaluationError(f"{path} names a module that is not installed here")
+    return found.origin
 
 
 @dataclass(frozen=True)
