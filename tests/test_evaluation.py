@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +26,9 @@ from typer.testing import CliRunner
 from tests.engines import last_layer_inputs, make_batch, save_model
 from verl_resrl import token_weights
 from verl_resrl.cli import app
-from verl_resrl.evaluation.generate import Job, Sampling, VLLMGenerator, choose_backend
-from verl_resrl.evaluation.judge import Judge
+from verl_resrl.evaluation.evaluate import sample_and_judge
+from verl_resrl.evaluation.generate import Job, Response, Sampling, VLLMGenerator, choose_backend
+from verl_resrl.evaluation.judge import Judge, Verdict
 from verl_resrl.evaluation.models import checkpoints_of_run
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.samples import Sample, open_samples
@@ -569,6 +572,46 @@ def test_vllm_gets_what_is_missing_and_a_bounded_number_at_a_time(monkeypatch: p
     for job, response in made:
         assert response == ([job.problem, Sampling(8, 8).seed_of(job)], True)
     assert generator._engine.most == 5
+
+
+def test_vllm_hands_on_many_responses_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a reward function which runs programs has more than one to run."""
+    generator: Any = object.__new__(VLLMGenerator)
+    generator._engine, generator._sampling = Engine(), Sampling(8, 8)
+    monkeypatch.setattr(VLLMGenerator, "_params", lambda self, job: 0)
+    jobs = [Job(0, number) for number in range(150)]
+    batches = [len(batch) for batch in generator.generate([Problem("p", [1], row(0))], jobs)]
+    assert batches == [64, 64, 22]
+
+
+def test_vllm_that_does_not_start_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(arguments: Any) -> None:
+        raise ValueError("Free memory on device cuda:0\nis less than desired GPU memory utilization")
+
+    engine = SimpleNamespace(from_engine_args=fail)
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(EngineArgs=lambda **_: None, LLMEngine=engine))
+    with pytest.raises(EvaluationError, match="m: vLLM does not start .Free memory on device cuda:0 is less .* hf"):
+        VLLMGenerator("m", Sampling(8, 8))
+
+
+def test_responses_are_judged_while_the_next_are_made() -> None:
+    """The second batch is made although the first one's verdicts have to wait for it."""
+    made = threading.Event()
+
+    class Generator:
+        def generate(self, *_: object) -> Iterator[list[tuple[Job, Response]]]:
+            yield [(Job(0, 0), Response([1], True))]
+            made.set()
+            yield [(Job(0, 1), Response([1], True))]
+
+    class Waiting:
+        def judge(self, rows: Sequence[Any], texts: Sequence[str]) -> list[Verdict]:
+            assert made.wait(60)
+            return [Verdict(1.0, True, None) for _ in texts]
+
+    tokenizer = SimpleNamespace(decode=lambda ids, **_: "text")
+    arguments: Any = (Generator(), Waiting(), [Problem("p", [1], row(0))], [], (), tokenizer)
+    assert [[sample.sample for sample in batch] for batch in sample_and_judge(*arguments)] == [[0], [1]]
 
 
 def test_settings_are_frozen_and_validated() -> None:

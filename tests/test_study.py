@@ -24,9 +24,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "examples" / "study"), str(ROOT / "examples" / "quickstart")]
 
 from localise import measure  # noqa: E402 (neither folder is a package)
+from origin import origin_of_runs  # noqa: E402
 from settings import COUNTDOWN, QuickstartError  # noqa: E402
 from study import Study  # noqa: E402
-from study_settings import LR, RANK, StudySettings  # noqa: E402
+from study_settings import LR, RANK, SIZES, StudySettings  # noqa: E402
 from tables import results_table  # noqa: E402
 from trainings import Training, _shares_of_the_cores, run_trainings  # noqa: E402
 from variants import ONE_SEED, REPORTS  # noqa: E402
@@ -64,8 +65,10 @@ def test_a_study_of_another_size_is_not_continued(tmp_path: Path) -> None:
         study(tmp_path, SIZE="gpu")._claim()
 
 
-def test_variants_compose_and_differ_from_their_method_in_what_they_say(tmp_path: Path) -> None:
-    whole = study(tmp_path, SUITES="all", SEEDS="2")
+@pytest.mark.parametrize("size", SIZES)
+def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: str, tmp_path: Path) -> None:
+    whole = study(tmp_path, SUITES="all", SEEDS="2", SIZE=size)
+    rollouts = SIZES[size].rollouts
     trainings = {training.folder.name: training for training in whole._trainings()}
     variants = {variant for report in REPORTS for variant in report.variants}
     both = {variant for report in REPORTS if report.suite not in ONE_SEED for variant in report.variants}
@@ -74,22 +77,36 @@ def test_variants_compose_and_differ_from_their_method_in_what_they_say(tmp_path
         command = trainings[whole._folder(variant, 0).name].command
         overrides = [text for text in command[3:] if not text.startswith(("hydra.", "trainer."))]
         assert set(command) >= {f"+method={variant.method}", f"trainer.experiment_name='{variant.name}'"}
-        plain = [text for text in overrides if text.split("=")[0] not in {s.split("=")[0] for s in changed(variant)}]
+        says = variant.overrides(rollouts)
+        says += [] if variant.lr is None else [f"actor_rollout_ref.actor.optim.lr={variant.lr}"]
+        plain = [text for text in overrides if text.split("=")[0] not in {said.split("=")[0] for said in says}]
         config, without = flat(composed(*overrides)), flat(composed(*plain))
-        settings = dict(text.split("=", 1) for text in changed(variant))
+        settings = dict(text.split("=", 1) for text in says)
         differing = {name for name in config if config[name] != without[name]}
         assert differing <= set(settings), variant
         assert {name: str(config[name]) for name in settings}.items() <= settings.items(), variant
         assert config["actor_rollout_ref.actor.optim.lr"] == (variant.lr or LR)
         assert config["data.seed"] == 0
+        assert config["data.train_batch_size"] * config["actor_rollout_ref.rollout.n"] == 16 * rollouts
         if variant.method == "resrl":
             ResRLConfig(**composed(*overrides).resrl)
 
 
-def changed(variant) -> list[str]:  # type: ignore[no-untyped-def]
-    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
-    settings = [setting.format(actor=actor, rollout=rollout) for setting in variant.settings]
-    return settings if variant.lr is None else [*settings, f"{actor}.optim.lr={variant.lr}"]
+def test_group_sizes_are_half_and_double_that_of_the_others(tmp_path: Path) -> None:
+    for size, wanted in (("laptop", {4, 8, 16}), ("gpu", {8, 16, 32})):
+        trainings = study(tmp_path, SUITES="sensitivity", SEEDS="1", SIZE=size)._trainings()
+        sizes = [[text for text in training.command if "rollout.n=" in text][-1] for training in trainings]
+        assert {int(text.split("=")[1]) for text in sizes} == wanted
+
+
+def test_origin_names_commit_versions_and_machine() -> None:
+    origin = origin_of_runs("abc")
+    head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    assert (origin["commit"] or "").removesuffix("+changes") == head.stdout.strip()
+    assert origin["code"] == "abc"
+    assert origin["versions"]["torch"] == torch.__version__
+    assert origin["processor"]
+    assert origin["cores"] >= 1
 
 
 TRAINER = """

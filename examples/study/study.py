@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from origin import origin_of_runs
 from study_settings import EVAL_PROBLEMS, EVAL_SAMPLES, LR, RANK, ROOT, StudySettings, help_text
 from variants import GRPO, ONE_SEED, REPORTS, RESRL, Report, Variant
 
@@ -22,6 +23,7 @@ from settings import COUNTDOWN, QuickstartError, Settings, source_fingerprint
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError, write_json
+from verl_resrl.run_files import ORIGIN
 
 if TYPE_CHECKING:
     from trainings import Training
@@ -43,16 +45,22 @@ class Study:
         self.reports = [report for report in REPORTS if report.suite in settings.suites]
         self.phases = Phases(4 + len(self.reports), console)  # the trainings count for themselves
         self.data, self.start = settings.out / "data", settings.out / "start"
+        self._code = _code()
 
     def run(self) -> list[str]:
         """Do what has not been done yet, then report; one line for each training that failed."""
         from trainings import run_trainings
 
         self._claim()
+        origin = origin_of_runs(self._code)
         self._make_data()
         self._make_start()
         self._evaluate_start()
         trainings = self._trainings()
+        for training in trainings:
+            if not (training.folder / ORIGIN).exists():
+                training.folder.mkdir(parents=True, exist_ok=True)
+                write_json(training.folder / ORIGIN, origin)
         what = f"{len(trainings)} trainings, {self.settings.jobs} at a time; logs and results in {self._runs}"
         self.console.print(what, highlight=False, markup=False, soft_wrap=True)
         failures = run_trainings(trainings, self.settings.jobs, self.console)
@@ -72,7 +80,7 @@ class Study:
     def _claim(self) -> None:
         """Runs of other settings or of other code must not mix."""
         file = self.settings.out / "settings.json"
-        new = asdict(self.settings.size) | {"lr": LR, "rank": RANK, "gpu": self.gpu, "code": _code()}
+        new = asdict(self.settings.size) | {"lr": LR, "rank": RANK, "gpu": self.gpu, "code": self._code}
         del new["meaning"], new["seeds"], new["jobs"]
         old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else new
         if old != new:
@@ -158,8 +166,7 @@ class Study:
         }
         settings = Settings.from_environment({name: str(value) for name, value in knobs.items()})
         train, test = self.data / "train.parquet", self.data / "test.parquet"
-        paths = {"actor": "actor_rollout_ref.actor", "rollout": "actor_rollout_ref.rollout"}
-        more = [setting.format(**paths) for setting in variant.settings]
+        more = variant.overrides(size.rollouts)
         command = verl_command(variant.method, settings, str(self.start / "model"), [train], [test], folder, self.gpu)
         # the report tells runs apart by their names
         return [*command, f"trainer.experiment_name='{variant.name}'", "trainer.max_actor_ckpt_to_keep=null", *more]

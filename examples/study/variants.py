@@ -12,7 +12,7 @@ class Variant:
     Attributes:
         name: of its runs in the report, as ``trainer.experiment_name``.
         method: what follows ``+method=``.
-        settings: more overrides for verl.
+        settings: more overrides for verl; in braces what ``overrides`` fills in.
         lr: learning rate, or None for the study's.
     """
 
@@ -20,6 +20,15 @@ class Variant:
     method: str
     settings: tuple[str, ...] = ()
     lr: float | None = None
+
+    def overrides(self, rollouts: int) -> list[str]:
+        """The settings as verl reads them.
+
+        Args:
+            rollouts: responses to each prompt in the study's other trainings.
+        """
+        paths = {"actor": "actor_rollout_ref.actor", "rollout": "actor_rollout_ref.rollout"}
+        return [setting.format(**paths, half=rollouts // 2, double=2 * rollouts) for setting in self.settings]
 
 
 def _plain(*methods: str) -> tuple[Variant, ...]:
@@ -61,9 +70,9 @@ SENSITIVITY = (
     _resrl("consuming", "resrl.hidden_state_at=consuming"),
     _resrl("layer penultimate", "resrl.layer=penultimate"),
     _resrl("layer middle", "resrl.layer=middle"),
-    # as many responses a step, in groups of another size
-    _resrl("groups of 4", "data.train_batch_size=32", "{actor}.ppo_mini_batch_size=16", "{rollout}.n=4"),
-    _resrl("groups of 16", "data.train_batch_size=8", "{actor}.ppo_mini_batch_size=4", "{rollout}.n=16"),
+    # as many responses a step, in groups of another size, from the study's 16 prompts in two updates
+    _resrl("half groups", "data.train_batch_size=32", "{actor}.ppo_mini_batch_size=16", "{rollout}.n={half}"),
+    _resrl("double groups", "data.train_batch_size=8", "{actor}.ppo_mini_batch_size=4", "{rollout}.n={double}"),
     *(
         Variant(f"{method} lr {lr:g}", method, lr=lr)
         for method in ("grpo", "resrl", *(baseline.name for baseline in BASELINES))

@@ -143,6 +143,7 @@ def evaluate(
     # threads that spin for long while they wait take the cores from whatever else runs; read when torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("RESRL_REWARD_PROCESSES", "1")  # read by tasks.code_reward: all cores are ours
     from verl_resrl.evaluation.models import find_targets
     from verl_resrl.evaluation.run_settings import read_run_settings
 

@@ -6,11 +6,12 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from verl_resrl.evaluation.generate import HFGenerator, Job, Sampling, VLLMGenerator, load_tokenizer
+from verl_resrl.evaluation.generate import HFGenerator, Job, Response, Sampling, VLLMGenerator, load_tokenizer
 from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, read_problems
 from verl_resrl.evaluation.rating import codeforces_summary, rating_of, read_users
@@ -116,7 +117,7 @@ def sample_and_judge(
     done: Collection[Job],
     tokenizer: Any,
 ) -> Iterator[list[Sample]]:
-    """Make and judge the responses that are missing.
+    """Make and judge the responses that are missing; some are judged while the next are made.
 
     Args:
         generator: of the responses.
@@ -129,24 +130,36 @@ def sample_and_judge(
     Yields:
         Samples that came together.
     """
-    for batch in generator.generate(problems, jobs, done):
-        texts = [tokenizer.decode(response.token_ids, skip_special_tokens=True) for _, response in batch]
-        verdicts = judge.judge([problems[job.problem].row for job, _ in batch], texts)
-        yield [
-            Sample(
-                problem=job.problem,
-                sample=job.sample,
-                data_source=problems[job.problem].row["data_source"],
-                prompt=problems[job.problem].prompt,
-                response=text,
-                score=verdict.score,
-                correct=verdict.correct,
-                answer=verdict.answer,
-                num_tokens=len(response.token_ids),
-                finished=response.finished,
-            )
-            for (job, response), text, verdict in zip(batch, texts, verdicts, strict=True)
-        ]
+    with ThreadPoolExecutor(1) as pool:
+        judged: Future[list[Sample]] | None = None
+        for batch in generator.generate(problems, jobs, done):
+            if judged is not None:
+                yield judged.result()
+            texts = [tokenizer.decode(response.token_ids, skip_special_tokens=True) for _, response in batch]
+            judged = pool.submit(_judged, judge, problems, batch, texts)
+        if judged is not None:
+            yield judged.result()
+
+
+def _judged(
+    judge: Judge, problems: Sequence[Problem], batch: Sequence[tuple[Job, Response]], texts: Sequence[str]
+) -> list[Sample]:
+    verdicts = judge.judge([problems[job.problem].row for job, _ in batch], texts)
+    return [
+        Sample(
+            problem=job.problem,
+            sample=job.sample,
+            data_source=problems[job.problem].row["data_source"],
+            prompt=problems[job.problem].prompt,
+            response=text,
+            score=verdict.score,
+            correct=verdict.correct,
+            answer=verdict.answer,
+            num_tokens=len(response.token_ids),
+            finished=response.finished,
+        )
+        for (job, response), text, verdict in zip(batch, texts, verdicts, strict=True)
+    ]
 
 
 def _generator(settings: Settings, tokenizer: Any) -> HFGenerator | VLLMGenerator:

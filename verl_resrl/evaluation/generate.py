@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 TOKENS_OF_A_BATCH = 32768  # prompts and responses that are generated together
 IN_FLIGHT = 1024  # requests that vLLM holds at a time; it batches as many as fit
+TOGETHER = 64  # responses of vLLM that are handed on at a time; the reward function runs on many at once
 
 
 class Job(NamedTuple):
@@ -121,6 +122,15 @@ def load_model(model: str) -> Any:
     return loaded.eval().to("cuda" if gpu else "cpu")
 
 
+def free_memory() -> None:
+    """Give the GPU memory of models that are no longer held back to other processes, such as vLLM's engine."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 class HFGenerator:
     """Generates with ``verl_resrl.cpu.generate``, in batches that are the same in every call.
 
@@ -181,6 +191,7 @@ class HFGenerator:
     def close(self) -> None:
         """Let go of the model."""
         self._model = None
+        free_memory()
 
 
 class VLLMGenerator:
@@ -193,22 +204,29 @@ class VLLMGenerator:
         model: Hugging Face model.
         sampling: how to sample.
         tensor_parallel_size: GPUs that share the model.
+
+    Raises:
+        EvaluationError: the engine does not start, as with too little free memory.
     """
 
     def __init__(self, model: str, sampling: Sampling, tensor_parallel_size: int = 1) -> None:
         from vllm import EngineArgs, LLMEngine
 
         self._sampling = sampling
-        self._engine: Any = LLMEngine.from_engine_args(
-            EngineArgs(
-                model=model,
-                dtype="bfloat16",
-                max_model_len=sampling.max_prompt_tokens + sampling.max_tokens,
-                tensor_parallel_size=tensor_parallel_size,
-                enable_prefix_caching=True,  # the responses to a problem share its prompt
-                disable_log_stats=True,
+        try:
+            self._engine: Any = LLMEngine.from_engine_args(
+                EngineArgs(
+                    model=model,
+                    dtype="bfloat16",
+                    max_model_len=sampling.max_prompt_tokens + sampling.max_tokens,
+                    tensor_parallel_size=tensor_parallel_size,
+                    enable_prefix_caching=True,  # the responses to a problem share its prompt
+                    disable_log_stats=True,
+                )
             )
-        )
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise EvaluationError(f"{model}: vLLM does not start ({reason}); --backend hf works without it") from error
 
     def generate(
         self, problems: Sequence[Problem], jobs: Sequence[Job], done: Collection[Job] = ()
@@ -216,26 +234,32 @@ class VLLMGenerator:
         """Generate what is missing; see ``HFGenerator.generate``.
 
         Yields:
-            Responses that ended in one step of the engine.
+            Responses in the order in which they ended, ``TOGETHER`` or a few more at a time.
         """
         waiting = iter([job for job in jobs if job not in done])
         running: dict[str, Job] = {}
+        ended: list[tuple[Job, Response]] = []
         while True:
             while len(running) < IN_FLIGHT and (job := next(waiting, None)) is not None:
                 name = f"{job.problem}-{job.sample}"
                 prompt = {"prompt_token_ids": problems[job.problem].prompt_ids}
                 self._engine.add_request(name, prompt, self._params(job))
                 running[name] = job
+            if len(ended) >= TOGETHER or (ended and not running):
+                yield ended
+                ended = []
             if not running:
                 return
-            ended = [output for output in self._engine.step() if output.finished]
-            if ended:
-                yield [(running.pop(output.request_id), _response(output.outputs[0])) for output in ended]
+            ended += [
+                (running.pop(output.request_id), _response(output.outputs[0]))
+                for output in self._engine.step()
+                if output.finished
+            ]
 
     def close(self) -> None:
         """Let go of the engine: its process ends, and the GPU is free for the next model."""
         self._engine = None
-        gc.collect()
+        free_memory()
 
     def _params(self, job: Job) -> Any:
         from vllm import SamplingParams

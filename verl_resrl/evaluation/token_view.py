@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from verl_resrl.config import ResRLConfig
-from verl_resrl.evaluation.generate import load_model
+from verl_resrl.evaluation.generate import free_memory, load_model
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.settings import Settings
@@ -71,6 +71,8 @@ def write_token_view(
             if views == settings.token_weights:
                 break
     os.replace(unfinished, folder / TOKENS_FILE)
+    del model
+    free_memory()  # vLLM's engine of the next checkpoint wants most of the GPU
 
 
 def _view(

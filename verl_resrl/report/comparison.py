@@ -153,6 +153,7 @@ def _run_row(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "training_steps": max(run.metrics, default=0),
         "evaluated_steps": [evaluation.step for evaluation in run.evaluations],
+        "origin": run.origin,
     }
 
 

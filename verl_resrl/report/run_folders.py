@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_resrl.run_files import CONFIG, RunError, evaluations_folder, read_config, read_metrics
+from verl_resrl.run_files import CONFIG, ORIGIN, RunError, evaluations_folder, read_config, read_metrics
 
 VERL_EXPERIMENT_NAME = "gsm8k"  # verl's default, which names no method
 _STEP = re.compile(r"step_(\d+)")
@@ -55,6 +55,7 @@ class Run:
         metrics: by step, verl's names. What stands before ``resrl/`` is cut off.
         evaluations: in the order of their steps.
         notes: what is missing, one sentence each.
+        origin: commit, versions and machine, where the training noted them.
     """
 
     folder: Path
@@ -64,6 +65,7 @@ class Run:
     metrics: Mapping[int, Mapping[str, float]]
     evaluations: tuple[Evaluation, ...]
     notes: tuple[str, ...]
+    origin: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -147,14 +149,16 @@ def read_run(folder: Path, benchmark: str | None = None) -> Run:
             )
         if len(found) == 1:
             notes.append(f"{name}: one evaluated checkpoint, so its frontier is a single point.")
-    return Run(folder, str(method), seed, config, metrics, tuple(found), tuple(notes))
+    origin = read_json(folder / ORIGIN, "remove it") if (folder / ORIGIN).is_file() else None
+    return Run(folder, str(method), seed, config, metrics, tuple(found), tuple(notes), origin)
 
 
-def read_json(file: Path) -> Any:
+def read_json(file: Path, advice: str = "write it again with `resrl eval`") -> Any:
     """Read a JSON file.
 
     Args:
         file: its path.
+        advice: what to do if it is broken.
 
     Raises:
         RunError: it is not JSON.
@@ -162,7 +166,7 @@ def read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RunError(f"{file} is not JSON ({error}): write it again with `resrl eval`") from None
+        raise RunError(f"{file} is not JSON ({error}): {advice}") from None
 
 
 def _benchmarks(folder: Path) -> list[str]:

@@ -24,8 +24,9 @@ from verl_resrl.tasks.sandbox import Limits, Outcome, run
 MAX_PROGRAM_CHARS = 100_000
 logger = logging.getLogger(__name__)
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*$", re.MULTILINE)
-# verl has reward.num_workers (8) processes that judge answers, each in many threads
-_slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 8))
+# verl has reward.num_workers (8) processes that judge answers, each in many threads; resrl eval is one process
+PROCESSES = "RESRL_REWARD_PROCESSES"
+_slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // int(os.environ.get(PROCESSES, "8"))))
 
 
 @dataclass(frozen=True)
