@@ -8,15 +8,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from typer.testing import CliRunner
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 
 from verl_resrl.cli import app
 from verl_resrl.doctor import checkup, computation, registration, versions
 from verl_resrl.doctor.finding import Finding, NotHere, Problem
+from verl_resrl.residual import reference
 
 
 def test_this_installation_is_sound() -> None:
@@ -41,7 +45,7 @@ def test_this_installation_is_sound() -> None:
     assert findings["verl"]["detail"].startswith(importlib.metadata.version("verl"))
 
 
-def problem(check: Callable[..., str], *arguments: str) -> tuple[str, str]:
+def problem(check: Callable[..., Any], *arguments: Any) -> tuple[str, str]:
     """What a check complains about, and its advice."""
     with pytest.raises(Problem) as error:
         check(*arguments)
@@ -107,9 +111,54 @@ def test_a_trainer_that_lacks_a_package_is_noticed(monkeypatch: pytest.MonkeyPat
 
 def test_wrong_weights_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     computation.check_weights()
-    exact = computation._exact_residual(computation._states())
+    exact = computation._exact_residual(computation._states(computation.WIDTH, computation.RANK))
     monkeypatch.setattr(computation, "_exact_residual", lambda hidden: exact * 1.01)
     assert "differ from float64 by 9.9e-03" in problem(computation.check_weights)[0]
+    exact[-1] = float("nan")
+    assert "differ from float64 by nan" in problem(computation.check_weights)[0]
+
+
+@pytest.mark.parametrize(("what", "number"), [("residuals", 0), ("alignments", 1)])
+@pytest.mark.parametrize(("factor", "difference"), [(1.01, "1.0e-02"), (float("nan"), "nan")])
+def test_a_wrong_kernel_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, what: str, number: int, factor: float, difference: str
+) -> None:
+    def wrong(*arguments: Any) -> tuple[Tensor, Tensor]:
+        results = reference(*arguments[:4])
+        results[number][-1] *= factor
+        return results
+
+    monkeypatch.setattr(computation, "residual_and_alignment", lambda *arguments: reference(*arguments[:4]))
+    assert computation.compare_kernel(96, 8, "cpu") == 0
+    monkeypatch.setattr(computation, "residual_and_alignment", wrong)
+    found, _ = problem(computation.compare_kernel, 96, 8, "cpu")
+    assert found == f"at hidden size 96 and rank 8 its {what} differ from torch's by {difference}"
+
+
+def test_a_kernel_that_does_not_run_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of resource: shared memory\nmore")
+
+    monkeypatch.setattr(computation, "residual_and_alignment", broken)
+    found, advice = problem(computation.compare_kernel, 96, 8, "cpu")
+    assert found == "at hidden size 96 and rank 8 it does not run: RuntimeError: out of resource: shared memory"
+    assert "pip check" in advice
+
+
+def test_the_kernel_is_checked_in_every_shape_that_it_is_launched_in() -> None:
+    residual_triton = pytest.importorskip("verl_resrl.residual_triton")
+    checked = {residual_triton.launch_config(max(16, rank), width) for width, rank in computation.KERNELS}
+    ranks, widths = (16, 32, 64, 128), (64, 100, 256, 1000, 2560, 8192)
+    assert checked == {residual_triton.launch_config(rank, width) for rank in ranks for width in widths}
+
+
+def test_a_vllm_that_cannot_be_imported_or_is_another_one_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0.1.0")
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    assert problem(versions.check_vllm)[0].startswith("0.1.0 cannot be imported (ModuleNotFoundError: ")
+    monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
+    assert versions.check_vllm().startswith("0.1.0, and verl's own extra asks ==")
 
 
 def test_one_broken_check_does_not_stop_the_others() -> None:

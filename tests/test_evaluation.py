@@ -590,7 +590,7 @@ def test_vllm_that_does_not_start_is_told_in_one_line(monkeypatch: pytest.Monkey
 
     engine = SimpleNamespace(from_engine_args=fail)
     monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(EngineArgs=lambda **_: None, LLMEngine=engine))
-    with pytest.raises(EvaluationError, match="m: vLLM does not start .Free memory on device cuda:0 is less .* hf"):
+    with pytest.raises(EvaluationError, match=r"m: vLLM does not start .Free memory on device cuda:0 is less .* hf"):
         VLLMGenerator("m", Sampling(8, 8))
 
 

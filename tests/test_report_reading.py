@@ -163,10 +163,19 @@ def test_settings_that_differ(tmp_path: Path) -> None:
     assert values == {
         "algorithm.adv_estimator": {"grpo": "grpo", "nsr": "nsr"},
         "resrl.rank": {"grpo": "8", "nsr": "0, 8"},
-        "evaluation: n": {"grpo": "4, (absent)", "nsr": "(absent)"},
         "evaluation: temperature": {"grpo": "0.5 | 1.0, (absent)", "nsr": "(absent)"},
     }
     assert of_seed == ["actor_rollout_ref.rollout.seed", "data.seed"]
+
+
+def test_settings_of_older_evaluations_had_their_defaults(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / method, method, 0) for method in ("grpo", "nsr")]
+    for folder, more in zip(folders, ({"averaged": None, "top_p": 0.9}, {}), strict=True):
+        settings = {"model": str(folder), "n": 4, "resrl": {"rank": 4} if more else None} | more
+        (write_evaluation(folder, 10, [1], 4, [1]) / "settings.json").write_text(json.dumps(settings))
+    rows, _ = differing_settings(read_runs(folders))
+    found = [row for row in rows if row["setting"].startswith("evaluation")]
+    assert found == [{"setting": "evaluation: top_p", "values": {"grpo": "0.9", "nsr": "1.0"}}]
 
 
 def test_a_setting_of_the_method_is_not_the_seeds(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Versions of Python and of packages, against what our own metadata asks for."""
 
+import importlib
 import platform
 import re
 from importlib import metadata
@@ -51,15 +52,21 @@ def check_triton() -> str:
 
 
 def check_vllm() -> str:
-    """Tell whether vLLM is there where a GPU is: rollouts and resrl eval use it."""
+    """Tell whether vLLM can be used where a GPU is: rollouts and resrl eval do."""
     if not _has_gpu():
         raise NotHere("no GPU: rollouts and resrl eval use Hugging Face (+device=cpu)")
+    install = "pip install 'verl[vllm]', or pip install -e .[gpu]"
     try:
-        return metadata.version("vllm")
+        version = metadata.version("vllm")
     except metadata.PackageNotFoundError:
-        raise Problem(
-            "not installed, and there is a GPU", "pip install 'verl[vllm]', or pip install -e .[gpu]"
-        ) from None
+        raise Problem("not installed, and there is a GPU", install) from None
+    try:
+        importlib.import_module("vllm")
+    except Exception as error:  # of its compiled parts: another PyTorch, another CUDA, ...
+        reason = " ".join(str(error).split())
+        raise Problem(f"{version} cannot be imported ({type(error).__name__}: {reason})", install) from error
+    wanted = _requirement("vllm", "verl", "vllm")
+    return version if wanted.contains(version, prereleases=True) else f"{version}, and verl's own extra asks {wanted}"
 
 
 def check_gpu() -> str:
@@ -71,13 +78,17 @@ def check_gpu() -> str:
     return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
 
 
-def _requirement(name: str) -> SpecifierSet:
-    """What our metadata asks of a package, outside its extras."""
+def _requirement(name: str, owner: str = PACKAGE, extra: str = "") -> SpecifierSet:
+    """What the metadata of a package asks of another: in an extra, or outside of all of them."""
     try:
-        lines = metadata.requires(PACKAGE) or []
+        lines = metadata.requires(owner) or []
     except metadata.PackageNotFoundError:
         lines = []
-    requirements = [Requirement(line) for line in lines if "extra ==" not in line]
+    requirements = [
+        requirement
+        for requirement in map(Requirement, lines)
+        if requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+    ]
     same = [r.specifier for r in requirements if re.sub(r"[-_.]+", "-", r.name).lower() == name]
     return same[0] if same else SpecifierSet()
 

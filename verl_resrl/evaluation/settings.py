@@ -159,8 +159,7 @@ def claim_folder(folder: Path, settings: Settings) -> None:
         raise EvaluationError(f"--out: cannot write to {folder} ({error.strerror})") from None
     except json.JSONDecodeError:
         raise EvaluationError(f"{file} is not JSON; delete {folder} to start over") from None
-    if old:  # settings that are younger than the folder had their defaults
-        old = {field.name: field.default for field in fields(Settings) if field.default is not MISSING} | old
+    old = with_defaults(old)
     differences = [
         f"{name} is {json.dumps(old.get(name))} there and {json.dumps(new[name])} now"
         for name in of_the_samples(settings)
@@ -172,6 +171,12 @@ def claim_folder(folder: Path, settings: Settings) -> None:
             "repeat those settings, choose another --out, or delete the folder"
         )
     write_json(file, new)
+
+
+def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Add settings that are younger than a ``settings.json``: they had their defaults; nothing to an empty one."""
+    defaults = {field.name: field.default for field in fields(Settings) if field.default is not MISSING}
+    return {**defaults, **settings} if settings else {}
 
 
 def write_json(path: Path, value: Any) -> None:

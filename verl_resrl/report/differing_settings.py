@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+from verl_resrl.evaluation.settings import with_defaults
 from verl_resrl.report.run_folders import Run
 from verl_resrl.run_files import flat
 
 ABSENT = "(absent)"
 NAMES_OF_RUNS = {"trainer.experiment_name", "trainer.default_local_dir"}
-MODEL_OF_EVALUATION = "model"  # its path and its fingerprint differ between checkpoints, as they should
+# of an evaluation: path and fingerprint of the model differ between checkpoints, as they should; the training's own
+# settings of ResRL stand in its configuration
+NOT_OF_THE_SAMPLING = ("model", "fingerprints.model", "resrl")
+EVALUATION = "evaluation: "
+TWO_VALUES = " | "  # between those of one run's evaluations
 
 
 def differing_settings(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -22,14 +27,16 @@ def differing_settings(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[
 
     Returns:
         Rows ``{"setting", "values": {method: text}}`` for settings that differ between methods; a setting that also
-        differs between the seeds of a method lists all its values. And the settings that follow the seed alone.
+        differs between the seeds of a method lists all its values. Runs without evaluations do not differ in how they
+        were evaluated. And the settings that follow the seed alone.
     """
     by_run = [(run.method, run.seed, _settings(run)) for run in runs]
     methods = list(dict.fromkeys(run.method for run in runs))
     rows, of_seed = [], []
     for setting in sorted({name for _, _, settings in by_run for name in settings} - NAMES_OF_RUNS):
         values = {(method, seed): settings.get(setting, ABSENT) for method, seed, settings in by_run}
-        if len(set(values.values())) == 1:
+        compared = {value for value in values.values() if value != ABSENT or not setting.startswith(EVALUATION)}
+        if len(compared) == 1 and TWO_VALUES not in "".join(compared):
             continue
         if _follows_seed(values):
             of_seed.append(setting)
@@ -59,11 +66,12 @@ def _settings(run: Run) -> dict[str, str]:
     home = str(PurePosixPath(str(checkpoints)).parent) if checkpoints else None
     settings = {name: _text(value, home) for name, value in run.config.items()}
     for evaluation in run.evaluations:
-        for name, value in flat(evaluation.settings):
-            if name.split(".")[-1] != MODEL_OF_EVALUATION:
-                texts = settings.setdefault(f"evaluation: {name}", _text(value, home))
-                if _text(value, home) not in texts.split(" | "):
-                    settings[f"evaluation: {name}"] = f"{texts} | {_text(value, home)}"
+        for name, value in flat(with_defaults(evaluation.settings)):
+            if name in NOT_OF_THE_SAMPLING or name.startswith("resrl."):
+                continue
+            texts = settings.setdefault(EVALUATION + name, _text(value, home))
+            if _text(value, home) not in texts.split(TWO_VALUES):
+                settings[EVALUATION + name] = texts + TWO_VALUES + _text(value, home)
     return settings
 
 
