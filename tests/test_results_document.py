@@ -1,0 +1,32 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""docs/results.md says what the committed numbers say: every row of its tables, and no row is left out."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "results"
+sys.path.insert(0, str(ROOT / "examples" / "study"))
+
+from tables import results_table  # noqa: E402 (the folder is no package)
+
+REPORTS = sorted(file.stem for file in RESULTS.glob("*.json") if file.stem != "localisation")
+
+
+def tables() -> list[list[str]]:
+    """The tables of the document, line by line."""
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    blocks = [block.splitlines() for block in text.split("\n\n")]
+    return [block for block in blocks if block[0].startswith("|")]
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_tables_are_those_of_the_reports(report: str) -> None:
+    numbers = json.loads((RESULTS / f"{report}.json").read_text(encoding="utf-8"))
+    methods = list(dict.fromkeys(row["method"] for row in numbers["results"]))
+    head, _, *rows = results_table(numbers, methods).splitlines()
+    assert any(table[0] == head and sorted(table[2:]) == sorted(rows) for table in tables())
