@@ -4,6 +4,8 @@
 
 import json
 import os
+import sys
+import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -147,6 +149,7 @@ def evaluate(
     from verl_resrl.evaluation.models import find_targets
     from verl_resrl.evaluation.run_settings import read_run_settings
 
+    sys.path.append(os.getcwd())  # where python -m, by which verl is started, looks for pkg://MODULE
     try:
         if benchmark is not None and _is_of_agents(benchmark):
             from verl_resrl.evaluation.agent_command import evaluate_on_command
@@ -165,6 +168,7 @@ def evaluate(
             "chat_template_kwargs": _json_object(options["chat_template_kwargs"]),
         }
         runs = {folder: read_run_settings(folder) for folder in run or []}
+        out = out.expanduser() if out is not None else None
         targets = find_targets(model, runs, _numbers("steps", steps) if steps is not None else (), out, benchmark)
         of_runs = _of_runs(runs, _given(context) | ({"reward_file", "threshold"} if benchmark is not None else set()))
         if backend not in BACKENDS:
@@ -175,13 +179,16 @@ def evaluate(
         }
         from verl_resrl.evaluation.evaluate_targets import evaluate_targets
 
-        evaluate_targets(settings, backend, Console())
+        evaluate_targets(settings, backend, Console(markup=False))
     except EvaluationError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         again = "plays again" if benchmark is not None and _is_of_agents(benchmark) else "continues from here"
         typer.echo(f"stopped; the same command {again}", err=True)
+        if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+            sys.stdout.flush()
+            os._exit(130)  # calls of a slow reward function would hold the process for as long as they last
         raise typer.Exit(130) from None
 
 

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -130,8 +130,8 @@ def sample_and_judge(
     Yields:
         Samples that came together.
     """
-    with ThreadPoolExecutor(1) as pool:
-        judged: Future[list[Sample]] | None = None
+    pool, judged = ThreadPoolExecutor(1), None
+    try:
         for batch in generator.generate(problems, jobs, done):
             if judged is not None:
                 yield judged.result()
@@ -139,6 +139,9 @@ def sample_and_judge(
             judged = pool.submit(_judged, judge, problems, batch, texts)
         if judged is not None:
             yield judged.result()
+    finally:
+        judge.stop()  # Ctrl-C does not wait for the verdicts
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _judged(

@@ -96,8 +96,9 @@ def load_tokenizer(model: str) -> Any:
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{model}: its tokenizer cannot be loaded ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # of transformers and tokenizers
+        reason = " ".join(str(error).split())[:300]
+        raise EvaluationError(f"{model}: its tokenizer cannot be loaded ({reason})") from None
     if tokenizer.chat_template is None:
         raise EvaluationError(f"{model}: its tokenizer has no chat template, which verl's data format needs")
     return tokenizer
@@ -117,8 +118,9 @@ def load_model(model: str) -> Any:
     gpu = torch.cuda.is_available()
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16 if gpu else torch.float32)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{model} cannot be loaded ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # of transformers, safetensors, torch: missing, cut off or of another shape
+        reason = " ".join(str(error).split())[:300]
+        raise EvaluationError(f"{model} cannot be loaded ({type(error).__name__}: {reason})") from None
     return loaded.eval().to("cuda" if gpu else "cpu")
 
 

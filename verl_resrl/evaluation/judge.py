@@ -69,6 +69,11 @@ class Judge:
             self._compute_score = getattr(module, name, None) or _missing(reward_file, name)
             self._answer_of = getattr(module, "answer_of", None)
         self._is_async = inspect.iscoroutinefunction(self._compute_score)
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Call the reward function no more in a ``judge`` that another thread is in."""
+        self._stopped = True
 
     def judge(self, rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[Verdict]:
         """Judge responses.
@@ -80,6 +85,7 @@ class Judge:
         Raises:
             EvaluationError: the reward function failed, or returned something else than a score.
         """
+        self._stopped = False
         return asyncio.run(self._judge(rows, texts))
 
     async def _judge(self, rows: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[Verdict]:
@@ -87,6 +93,8 @@ class Judge:
 
         async def one(row: Mapping[str, Any], text: str) -> Verdict:
             async with limit:
+                if self._stopped:
+                    raise EvaluationError("stopped")
                 return self._verdict(row, text, await self._score(row, text))
 
         return list(await asyncio.gather(*(one(row, text) for row, text in zip(rows, texts, strict=True))))
@@ -105,14 +113,17 @@ class Judge:
             return await asyncio.to_thread(self._compute_score, **arguments)
         except NotImplementedError as error:  # of verl's choice by data source
             raise EvaluationError(f"{error}: name a file with compute_score() in --reward-file") from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise EvaluationError(
-                f"the reward function failed with {type(error).__name__}: {error} "
+                f"the reward function failed with {type(error).__name__}: {_one_line(error)} "
                 f"(data_source {row['data_source']!r}, ground_truth {arguments['ground_truth']!r}, "
                 f"response {text[:80]!r})"
             ) from error
 
     def _verdict(self, row: Mapping[str, Any], text: str, result: Any) -> Verdict:
+        if inspect.iscoroutine(result):
+            result.close()
+            raise EvaluationError("the reward function returned a coroutine: declare it with async def")
         fields = result if isinstance(result, Mapping) else {"score": result}
         try:
             score = float(fields["score"])
@@ -127,7 +138,15 @@ class Judge:
 
     def _name(self, row: Mapping[str, Any], text: str, fields: Mapping[str, Any]) -> str | None:
         if self._answer_of is not None:
-            return self._answer_of(text, row["reward_model"]["ground_truth"])
+            try:
+                answer = self._answer_of(text, row["reward_model"]["ground_truth"])
+            except Exception as error:  # whatever the user's function may raise
+                raise EvaluationError(
+                    f"answer_of failed with {type(error).__name__}: {_one_line(error)} (response {text[:80]!r})"
+                ) from error
+            if answer is not None and not isinstance(answer, str):
+                raise EvaluationError(f"answer_of must return text or None, it returned {str(answer)[:200]}")
+            return answer
         for field in ANSWER_FIELDS:
             if field in fields:
                 return None if fields[field] is None else str(fields[field])
@@ -141,18 +160,46 @@ def squeezed(text: str) -> str:
 
 def _load(file: Path) -> Any:
     if not file.is_file():
-        raise EvaluationError(f"--reward-file: {file} does not exist")
+        raise EvaluationError(f"--reward-file: {file} {'is not a file' if file.exists() else 'does not exist'}")
+    try:
+        name = _name_in_a_package(file)
+        return importlib.import_module(name) if name is not None else _load_alone(file)
+    except EvaluationError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever the user's file may raise
+        raise EvaluationError(
+            f"--reward-file: {file} cannot be imported ({type(error).__name__}: {_one_line(error)})"
+        ) from error
+
+
+def _load_alone(file: Path) -> Any:
     name = f"verl_resrl_reward_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise EvaluationError(f"--reward-file: {file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look there
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file may raise
-        raise EvaluationError(f"--reward-file: {file} cannot be imported ({type(error).__name__}: {error})") from error
+    spec.loader.exec_module(module)
     return module
+
+
+def _name_in_a_package(file: Path) -> str | None:
+    """Name of a file that Python would import from an installed package: relative imports in it need that."""
+    package = file.parent
+    while (package / "__init__.py").is_file():
+        package = package.parent
+    name = ".".join(file.relative_to(package).with_suffix("").parts)
+    if "." not in name:
+        return None
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return name if found is not None and found.origin is not None and Path(found.origin).resolve() == file else None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
 
 
 def _missing(file: Path, name: str) -> Any:

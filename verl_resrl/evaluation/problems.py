@@ -47,11 +47,12 @@ def read_problems(
         chat_template_kwargs: more arguments for the chat template.
 
     Raises:
-        EvaluationError: every prompt is longer, or the tokenizer cannot apply its chat template to one.
+        EvaluationError: every prompt is longer, a row lacks something, or the tokenizer cannot apply its chat template.
     """
     found: list[Problem] = []
     for file in files:
         for number, row in enumerate(pq.read_table(file).to_pylist()):
+            _check_row(row, f"row {number} of {file}")
             try:
                 text = tokenizer.apply_chat_template(
                     row["prompt"], add_generation_prompt=True, tokenize=False, **(chat_template_kwargs or {})
@@ -61,6 +62,8 @@ def read_problems(
                     f"row {number} of {file}: the tokenizer's chat template fails ({_first_line(error)})"
                 ) from None
             ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            if not ids:
+                raise EvaluationError(f"row {number} of {file}: no tokens come of the prompt {text[:80]!r}")
             if len(ids) <= max_prompt_tokens:
                 found.append(Problem(text, ids, row))
             if len(found) == limit:
@@ -77,7 +80,7 @@ def check_parquet(file: Path) -> None:
         EvaluationError: missing, unreadable or empty file, or a column that verl needs is missing or of another kind.
     """
     if not file.is_file():
-        raise EvaluationError(f"{file} does not exist")
+        raise EvaluationError(f"{file} is a folder: name parquet files" if file.is_dir() else f"{file} does not exist")
     try:
         parquet = pq.ParquetFile(file)
         schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
@@ -94,6 +97,16 @@ def check_parquet(file: Path) -> None:
         raise EvaluationError(f"column 'prompt' of {file} must be a list of {{role, content}}, it is {prompt}")
     if not _has_fields(reward, "ground_truth"):
         raise EvaluationError(f"column 'reward_model' of {file} must have a field 'ground_truth', it is {reward}")
+
+
+def _check_row(row: Mapping[str, Any], where: str) -> None:
+    """What a column's type cannot say, because a value may be missing."""
+    if not isinstance(row["data_source"], str):
+        raise EvaluationError(f"{where}: data_source must be text, it is {row['data_source']!r}")
+    if row["reward_model"] is None:
+        raise EvaluationError(f"{where}: reward_model is missing, so there is nothing to judge by")
+    if not isinstance(row.get("extra_info") or {}, Mapping):
+        raise EvaluationError(f"{where}: extra_info must have named fields, it is {row['extra_info']!r}")
 
 
 def check_model(model: str) -> None:

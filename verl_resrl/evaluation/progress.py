@@ -29,7 +29,7 @@ class Phases:
 
     def cached(self, name: str, note: str) -> None:
         """Tell of a phase that an earlier run has finished."""
-        self._console.print(f"{self._next()} {name}: {note} (done before)", highlight=False)
+        self._console.print(f"{self._next()} {name}: {note} (done before)", highlight=False, markup=False)
 
     @contextmanager
     def phase(self, name: str) -> Iterator["Phase"]:
@@ -43,7 +43,7 @@ class Phases:
         with Phase(title, self._console, self._clock) as phase:
             yield phase
         note = f", {phase.note}" if phase.note else ""
-        self._console.print(f"{title}: {self._clock() - start:.0f} s{note}", highlight=False)
+        self._console.print(f"{title}: {self._clock() - start:.0f} s{note}", highlight=False, markup=False)
 
     def _next(self) -> str:
         self._number += 1
@@ -61,13 +61,15 @@ class Phase:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         if console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[status]}"))
-            self._bar = Progress(*columns, console=console, transient=True)
+            title_column, status = (
+                TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[status]}")
+            )
+            self._bar = Progress(title_column, BarColumn(24), status, console=console, transient=True)
             self._task = self._bar.add_task(title, total=None, status="starting")
 
     def __enter__(self) -> "Phase":
         if self._bar is None:
-            self._console.print(f"{self._title} ...", highlight=False)
+            self._console.print(f"{self._title} ...", highlight=False, markup=False)
         else:
             self._bar.start()
         return self
@@ -103,7 +105,7 @@ class Phase:
             self._bar.update(self._task, completed=done, total=total, status=status)
         elif self._clock() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = self._clock()
-            self._console.print(f"{self._title}: {status}", highlight=False)
+            self._console.print(f"{self._title}: {status}", highlight=False, markup=False)
 
     def _left(self, now: float, done: int, total: int) -> str:
         if self._counted_from is None or done <= self._counted_from[1]:

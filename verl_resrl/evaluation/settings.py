@@ -42,10 +42,10 @@ def named_file(path: str) -> str:
     name = path.removeprefix(PACKAGE).replace("/", ".")
     try:
         found = importlib.util.find_spec(name)
-    except (ModuleNotFoundError, ValueError):  # a package above it is missing; not a name
+    except (ImportError, ValueError):  # a package above it is missing; not a name
         found = None
-    if found is None or found.origin is None:
-        raise EvaluationError(f"{path} names a module that is not installed here")
+    if found is None or found.origin is None or not found.origin.endswith(".py"):
+        raise EvaluationError(f"{path} names no Python module that is installed here")
     return found.origin
 
 
@@ -113,6 +113,8 @@ class Settings:
             raise EvaluationError(f"--temperature {self.temperature} must be a number, 0 or more")
         if not 0 < self.top_p <= 1:
             raise EvaluationError(f"--top-p {self.top_p} must be above 0 and at most 1")
+        if not math.isfinite(self.threshold):
+            raise EvaluationError(f"--threshold {self.threshold} must be a number")
         if not self.data:
             raise EvaluationError("--data: name at least one parquet file in verl's format")
         if not self.k or list(self.k) != sorted(set(self.k)) or self.k[0] < 1:
@@ -157,8 +159,10 @@ def claim_folder(folder: Path, settings: Settings) -> None:
         old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     except OSError as error:
         raise EvaluationError(f"--out: cannot write to {folder} ({error.strerror})") from None
-    except json.JSONDecodeError:
-        raise EvaluationError(f"{file} is not JSON; delete {folder} to start over") from None
+    except ValueError:  # no JSON, or no text
+        old = None
+    if not isinstance(old, dict):
+        raise EvaluationError(f"{file} is not what resrl eval wrote; delete {folder} to start over")
     old = with_defaults(old)
     differences = [
         f"{name} is {json.dumps(old.get(name))} there and {json.dumps(new[name])} now"

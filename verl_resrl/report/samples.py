@@ -57,7 +57,7 @@ def problem_counts(evaluation: Evaluation) -> pd.DataFrame:
 def _samples(file: Path) -> pd.DataFrame:
     """Read line by line: the responses themselves may not fit into memory."""
     rows = []
-    with file.open(encoding="utf-8") as lines:
+    with file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)

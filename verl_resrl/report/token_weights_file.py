@@ -47,7 +47,8 @@ def token_views(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
 
 def _problems(evaluation: Evaluation) -> list[dict[str, Any]]:
     problems = []
-    with evaluation.tokens_file.open(encoding="utf-8") as lines:  # splitlines() would split at U+2028 in a text, too
+    # splitlines() would split at U+2028 in a text, too
+    with evaluation.tokens_file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 problems.append(_problem(json.loads(line)))

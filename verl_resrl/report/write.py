@@ -51,7 +51,12 @@ def write_comparison(
     methods = sorted({run.method for run in runs})
     if need_baseline and baseline not in methods:
         raise RunError(f"--baseline {baseline}: no run has this method; there are {', '.join(methods)}")
-    columns = (TextColumn("reading samples"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        TextColumn("reading samples"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("")
 
@@ -67,7 +72,10 @@ def _write(out: Path, runs: Sequence[Run], comparison: Comparison) -> list[Path]
     comparison.numbers["notes"] += notes
     styles = method_styles(comparison.methods, comparison.baseline)
     window = WINDOWS[-1] if max(comparison.training["step"], default=0) >= STEPS_TO_SMOOTH else WINDOWS[0]
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"--out: cannot write to {out} ({error.strerror})") from None
     page, numbers = out / "report.html", out / "comparison.json"
     write_whole(page, render_page(comparison, styles, window, views))
     write_json(numbers, comparison.numbers)

@@ -86,6 +86,7 @@ if (views.length) {
     negative.replaceChildren(...tokens.map((token, index) => {
       const span = document.createElement("span");
       span.className = `w${Math.min(9, Math.floor(weights[index] * 10))}`;
+      span.classList.toggle("one-line", !token.includes("\n")); // it and its number stay together
       span.textContent = token;
       span.title = describe(weights[index], residuals[index]);
       span.dataset.weight = weights[index].toFixed(1);
