@@ -698,6 +698,9 @@ def test_responses_are_judged_while_the_next_are_made() -> None:
             assert made.wait(60)
             return [Verdict(1.0, True, None) for _ in texts]
 
+        def stop(self) -> None:
+            pass
+
     tokenizer = SimpleNamespace(decode=lambda ids, **_: "text")
     arguments: Any = (Generator(), Waiting(), [Problem("p", [1], row(0))], [], (), tokenizer)
     assert [[sample.sample for sample in batch] for batch in sample_and_judge(*arguments)] == [[0], [1]]

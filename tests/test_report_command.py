@@ -124,6 +124,20 @@ def test_benchmarks_are_compared_by_name(tmp_path: Path) -> None:
         assert len(numbers["results"]) == count
 
 
+def test_names_and_bytes_of_any_kind_are_no_traceback(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", '"<b>x[/red]</b>"', 0)
+    evaluation = write_evaluation(run, 20, [1, 2], 4, [1, 2])
+    samples = evaluation / "samples.jsonl"
+    text = samples.read_bytes()
+    samples.write_bytes(text.replace(b'"prompt": "', b'"prompt": "\xff'))
+    assert samples.read_bytes() != text
+    result = run_compare(run, "--out", tmp_path / "out")
+    assert (result.exit_code, "Traceback" in result.output) == (0, False), result.output
+    (tmp_path / "file").touch()
+    result = run_compare(run, "--out", tmp_path / "file" / "out")
+    assert (result.exit_code, result.output.startswith("error: --out: cannot write to")) == (1, True), result.output
+
+
 def test_benchmark_that_no_run_has_stops(tmp_path: Path) -> None:
     run = write_run(tmp_path / "grpo", "grpo", 0)
     first = run_compare(run, "--out", tmp_path / "out", "--benchmark", "aime25")
