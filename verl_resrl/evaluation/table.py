@@ -47,7 +47,7 @@ def _several(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
     first = next(iter(rows.values()))
     n, ks = first["num_samples"], _spread([k for k in first["pass_at_k"] if k != "1"])  # Pass@1 is Avg@n
     table = Table(title=_title(title, first), box=box.SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("", overflow="fold")
+    table.add_column("", overflow="fold", min_width=16)  # rows without a name say nothing
     averages = [f"Avg@{first_n}" for first_n in first.get("avg_at_first", {})]
     for name in (f"Avg@{n}", *averages, *(f"Pass@{k}" for k in ks), f"maj@{n}", "tokens", "distinct"):
         table.add_column(name, justify="right", no_wrap=True)
