@@ -28,7 +28,7 @@ from tests.engines import last_layer_inputs, make_batch, save_model
 from verl_resrl import token_weights
 from verl_resrl.cli import app
 from verl_resrl.evaluation.evaluate import sample_and_judge
-from verl_resrl.evaluation.generate import Job, Response, Sampling, VLLMGenerator, choose_backend
+from verl_resrl.evaluation.generate import Job, Response, Sampling, choose_backend
 from verl_resrl.evaluation.judge import Judge, Verdict
 from verl_resrl.evaluation.models import checkpoints_of_run
 from verl_resrl.evaluation.problems import Problem
@@ -36,6 +36,7 @@ from verl_resrl.evaluation.samples import Sample, open_samples
 from verl_resrl.evaluation.settings import EvaluationError, Settings, named_file
 from verl_resrl.evaluation.states import response_states
 from verl_resrl.evaluation.summary import distinct_correct, majority_vote, self_bleu, summarize
+from verl_resrl.evaluation.vllm_generator import VLLMGenerator
 from verl_resrl.tasks.countdown import answer_of
 
 # ends its process after so many calls, as kill -9 would, if the variable is set
@@ -652,7 +653,7 @@ def test_vllm_gets_what_is_missing_and_a_bounded_number_at_a_time(monkeypatch: p
     generator: Any = object.__new__(VLLMGenerator)
     generator._engine, generator._sampling = Engine(), Sampling(8, 8)
     monkeypatch.setattr(VLLMGenerator, "_params", lambda self, job: self._sampling.seed_of(job))
-    monkeypatch.setattr("verl_resrl.evaluation.generate.IN_FLIGHT", 5)
+    monkeypatch.setattr("verl_resrl.evaluation.vllm_generator.IN_FLIGHT", 5)
     problems = [Problem("p", [number], row(0)) for number in range(4)]
     jobs = [Job(problem, number) for problem in range(4) for number in range(3)]
     done = {Job(0, 1), Job(3, 2)}

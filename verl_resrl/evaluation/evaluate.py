@@ -11,13 +11,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from verl_resrl.evaluation.generate import HFGenerator, Job, Response, Sampling, VLLMGenerator, load_tokenizer
+from verl_resrl.evaluation.generate import HFGenerator, Job, Response, Sampling, load_tokenizer
 from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, read_problems
 from verl_resrl.evaluation.rating import codeforces_summary, rating_of, read_users
 from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample, open_samples
 from verl_resrl.evaluation.settings import EvaluationError, Settings, claim_folder, write_json
 from verl_resrl.evaluation.summary import summarize
+from verl_resrl.evaluation.vllm_generator import VLLMGenerator
 
 SUMMARY_FILE = "summary.json"
 Report = Callable[[int, int, str], None]  # done, in all, a note
