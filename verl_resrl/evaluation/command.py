@@ -145,7 +145,6 @@ def evaluate(
     # threads that spin for long while they wait take the cores from whatever else runs; read when torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    os.environ.setdefault("RESRL_REWARD_PROCESSES", "1")  # read by tasks.code_reward: all cores are ours
     from verl_resrl.evaluation.models import find_targets
     from verl_resrl.evaluation.run_settings import read_run_settings
 
@@ -156,6 +155,8 @@ def evaluate(
 
             evaluate_on_command(benchmark, {name: context.params[name] for name in _given(context)})
             return
+        # read by tasks.code_reward: here one process judges, not verl's eight
+        os.environ.setdefault("RESRL_REWARD_PROCESSES", "1")
         options: dict[str, Any] = context.params | _protocol(context, benchmark)
         k, reward_file = options["k"], options["reward_file"]
         same = ("n", "averaged", "temperature", "top_p", "max_tokens", "max_prompt_tokens", "seed", "limit")
