@@ -14,8 +14,8 @@ import torch.distributed as dist
 from benchmarks.inputs import make_inputs
 from benchmarks.record import Case, Measurement, Size, measurements, ratios
 from verl_resrl import ResRLConfig, token_weights
-from verl_resrl.exchange import Exchange
-from verl_resrl.sampling import hash64
+from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.sampling import hash64
 
 RANKS = (2, 4, 8)
 SIZE = {

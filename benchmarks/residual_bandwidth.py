@@ -10,8 +10,8 @@ import torch
 from benchmarks.inputs import make_inputs
 from benchmarks.measure import QUANTILES
 from benchmarks.record import Case, Measurement, Size, measurements, ratios
-from verl_resrl.residual import residual_and_alignment
-from verl_resrl.subspace import fit_subspaces
+from verl_resrl.algorithm.residual import residual_and_alignment
+from verl_resrl.algorithm.subspace import fit_subspaces
 
 SIZE = Size(64, 16, 512, 2560, 64, torch.bfloat16)
 COPY = "copy"

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.hostile import ATTACKS, GOLD, answers
+from tests.tasks.hostile import ATTACKS, GOLD, answers
 from verl_resrl.tasks import code_reward, math_reward
 
 RIGHT_EVERY = 50  # a right answer now and then shows that the judge is still alive
@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
 
 @contextmanager
 def targets() -> Iterator[tuple[dict[str, str], Callable[[], list[str]]]]:
-    """What attacks are after: words of ``tests.hostile`` with their values, and a look at what they have done."""
+    """What attacks are after: words of ``tests.tasks.hostile`` with their values, and a look at what they have done."""
     with tempfile.TemporaryDirectory() as name, socket.create_server(("127.0.0.1", 0)) as listener:
         folder, victim = Path(name), subprocess.Popen([sys.executable, "-c", "import time; time.sleep(86400)"])
         folder.chmod(0o777)  # only the sandbox may keep a program from writing there

@@ -140,7 +140,7 @@ if __name__ == "__main__":
     from benchmarks.process_memory import ProcessWatcher, Sample
     from benchmarks.soak_report import Result, write_soak_report
     from verl_resrl.evaluation.progress import Phase, Phases
-    from verl_resrl.run_files import read_metrics
+    from verl_resrl.runs.files import read_metrics
     from verl_resrl.tasks.countdown import generate_problems, write_parquet
 
     try:

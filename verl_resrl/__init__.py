@@ -12,8 +12,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verl_resrl.config import ResRLConfig
-    from verl_resrl.weights import TokenWeights, token_weights
+    from verl_resrl.algorithm.config import ResRLConfig
+    from verl_resrl.algorithm.weights import TokenWeights, token_weights
 
 __all__ = ["ResRLConfig", "TokenWeights", "token_weights"]
 
@@ -24,4 +24,4 @@ def __getattr__(name: str) -> Any:
     """Import on first use: the command line and processes that judge answers must not wait for torch."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.algorithm.{_MODULES[name]}"), name)

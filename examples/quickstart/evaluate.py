@@ -14,7 +14,7 @@ from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.problems import read_problems
 from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.summary import distinct_correct
-from verl_resrl.passk import pass_at_k, powers_of_two
+from verl_resrl.statistics.passk import pass_at_k, powers_of_two
 
 AVERAGED = 16  # samples of Avg@16
 

@@ -21,7 +21,7 @@ from settings import COUNTDOWN, ROOT, QuickstartError, Settings, fingerprint, he
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError
-from verl_resrl.run_files import RunError, read_metrics
+from verl_resrl.runs.files import RunError, read_metrics
 
 HERE = Path(__file__).resolve().parent
 # The warm start learns from all puzzles; reinforcement learning sees the first ones again and again, 10 steps a pass

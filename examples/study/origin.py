@@ -19,8 +19,8 @@ def origin_of_runs(code: str) -> dict[str, Any]:
         code: fingerprint of the sources that results depend on.
 
     Returns:
-        For ``run_files.ORIGIN``; ``commit`` is None outside of a git checkout and ends in "+changes" where files differ
-        from it.
+        For ``runs.files.ORIGIN``; ``commit`` is None outside of a git checkout and ends in "+changes" where files
+        differ from it.
     """
     import torch
 

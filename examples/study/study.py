@@ -23,7 +23,7 @@ from settings import COUNTDOWN, QuickstartError, Settings, source_fingerprint
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError, write_json
-from verl_resrl.run_files import ORIGIN
+from verl_resrl.runs.files import ORIGIN
 
 if TYPE_CHECKING:
     from trainings import Training

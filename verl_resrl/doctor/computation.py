@@ -5,11 +5,11 @@
 import torch
 from torch import Tensor
 
-from verl_resrl.config import ResRLConfig
+from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.residual import reference, residual_and_alignment
+from verl_resrl.algorithm.subspace import fit_subspaces
+from verl_resrl.algorithm.weights import token_weights
 from verl_resrl.doctor.finding import NotHere, Problem
-from verl_resrl.residual import reference, residual_and_alignment
-from verl_resrl.subspace import fit_subspaces
-from verl_resrl.weights import token_weights
 
 TOKENS = 400  # of each of a right and a wrong response
 WIDTH, RANK = 64, 8

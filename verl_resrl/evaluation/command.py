@@ -257,7 +257,7 @@ def _numbers(name: str, text: str) -> tuple[int, ...]:
 
 
 def _powers_of_two(n: int) -> tuple[int, ...]:
-    from verl_resrl.passk import powers_of_two
+    from verl_resrl.statistics.passk import powers_of_two
 
     return tuple(powers_of_two(max(n, 0)))
 

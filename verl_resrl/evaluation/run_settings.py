@@ -10,9 +10,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from verl_resrl.config import ResRLConfig
+from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.evaluation.settings import HUB_NAME, EvaluationError, named_file
-from verl_resrl.run_files import CONFIG, RunError, load_config
+from verl_resrl.runs.files import CONFIG, RunError, load_config
 
 REWARD = "reward.custom_reward_function"
 

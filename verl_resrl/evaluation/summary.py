@@ -10,8 +10,8 @@ import numpy as np
 
 from verl_resrl.evaluation.judge import squeezed
 from verl_resrl.evaluation.samples import Sample
-from verl_resrl.intervals import bootstrap_interval
-from verl_resrl.passk import pass_at_k
+from verl_resrl.statistics.intervals import bootstrap_interval
+from verl_resrl.statistics.passk import pass_at_k
 
 # self-BLEU compares every response with every other: the first ones tell enough
 SELF_BLEU_SAMPLES = 8

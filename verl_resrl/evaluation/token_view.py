@@ -16,13 +16,13 @@ from typing import Any
 
 import torch
 
-from verl_resrl.config import ResRLConfig
+from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.weights import token_weights
 from verl_resrl.evaluation.generate import free_memory, load_model
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.settings import Settings
 from verl_resrl.evaluation.states import response_ids, response_states
-from verl_resrl.weights import token_weights
 
 TOKENS_FILE = "tokens.jsonl"
 SHOWN_SETTINGS = ("weighting", "rank", "layer", "hidden_state_at", "q_low", "q_high", "xi")

@@ -10,9 +10,9 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from verl_resrl.advantage import is_positive
-from verl_resrl.config import ResRLConfig
-from verl_resrl.exchange import Exchange
+from verl_resrl.algorithm.advantage import is_positive
+from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.integration.batch import PADDING_UID_PREFIX, hash_of_text, outcome_scores
 
 OWN_ESTIMATOR = "resrl"

@@ -10,11 +10,11 @@ import torch
 from tensordict import TensorDict
 from torch import Tensor
 
-from verl_resrl.advantage import is_positive
-from verl_resrl.config import ResRLConfig
-from verl_resrl.exchange import Exchange
-from verl_resrl.sampling import hash64
-from verl_resrl.weights import active_groups
+from verl_resrl.algorithm.advantage import is_positive
+from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.sampling import hash64
+from verl_resrl.algorithm.weights import active_groups
 
 PADDING_UID_PREFIX = "pad"  # of the rows that verl appends to make a batch divisible
 

@@ -12,10 +12,10 @@ from tensordict import TensorDict
 from torch import Tensor
 from verl.utils import tensordict_utils as tu
 
-from verl_resrl.exchange import Exchange
+from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.lld import lld_proxy, means, rank_correlation
+from verl_resrl.algorithm.weights import TokenWeights
 from verl_resrl.integration.batch import Batch, response_values
-from verl_resrl.lld import lld_proxy, means, rank_correlation
-from verl_resrl.weights import TokenWeights
 
 
 class Displacement:

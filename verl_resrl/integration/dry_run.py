@@ -25,7 +25,7 @@ from verl.trainer.ppo.reward import get_custom_reward_fn, resolve_reward_manager
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import omega_conf_to_dataclass, validate_config
 
-from verl_resrl.length_reward import LengthScale
+from verl_resrl.tasks.length_reward import LengthScale
 
 REQUIRED_COLUMNS = ("data_source", "prompt", "reward_model")
 SHOWN = (

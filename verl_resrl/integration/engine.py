@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_id, get_device_name
 
-from verl_resrl.config import ResRLConfig
-from verl_resrl.exchange import Exchange
+from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.sampling import hash64
+from verl_resrl.algorithm.weights import NonFiniteError, token_weights
 from verl_resrl.integration.advantages import OWN_ESTIMATOR, check_sessions, weighted_advantages
 from verl_resrl.integration.batch import Batch, per_response_token, read_batch, response_values
 from verl_resrl.integration.displacement import Displacement
@@ -27,8 +29,6 @@ from verl_resrl.integration.faults import GuardedEngineMixin
 from verl_resrl.integration.metrics import fallback_metrics, group_metrics, memory_metrics, weight_metrics
 from verl_resrl.integration.policy_loss import POSITIVE_TOKENS, SHIFT_SUM
 from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
-from verl_resrl.sampling import hash64
-from verl_resrl.weights import NonFiniteError, token_weights
 
 MODEL_TYPE = "resrl"
 _ROW = "resrl_row"  # number of a sequence in its batch, to recognise it in a micro-batch

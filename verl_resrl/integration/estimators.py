@@ -13,8 +13,14 @@ import numpy as np
 from torch import Tensor
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage, register_adv_est
 
-from verl_resrl.advantage import is_positive, nsr_advantage, psr_advantage, resrl_advantage, w_reinforce_advantage
-from verl_resrl.config import ResRLConfig
+from verl_resrl.algorithm.advantage import (
+    is_positive,
+    nsr_advantage,
+    psr_advantage,
+    resrl_advantage,
+    w_reinforce_advantage,
+)
+from verl_resrl.algorithm.config import ResRLConfig
 
 
 def _settings(config: Any) -> ResRLConfig:

@@ -13,7 +13,7 @@ from verl.workers.config import FSDPEngineConfig
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
-from verl_resrl.config import ResRLConfig
+from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.cpu.engine import CPUEngineMixin
 from verl_resrl.integration.advantages import OWN_ESTIMATOR
 from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings

@@ -18,8 +18,8 @@ from verl.workers.config import McoreEngineConfig
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.megatron.transformer_impl import MegatronEngineWithLMHead
 
-from verl_resrl.config import ResRLConfig
-from verl_resrl.exchange import Exchange
+from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.integration.advantages import OWN_ESTIMATOR
 from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
 from verl_resrl.integration.tap import layer_index

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from verl_resrl.exchange import Exchange
+from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.weights import TokenWeights
 from verl_resrl.integration.batch import Batch, hash_of_text
-from verl_resrl.weights import TokenWeights
 
 WEIGHT_BINS = 10  # of equal width over [0, 1]; each has its lower edge, and the last one 1 too
 

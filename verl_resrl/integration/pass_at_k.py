@@ -28,7 +28,7 @@ from tensordict import TensorDict
 from verl.trainer.ppo.v1 import AgentLoopManagerTQ
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from verl_resrl.passk import pass_at_k, powers_of_two
+from verl_resrl.statistics.passk import pass_at_k, powers_of_two
 
 PARTITION = "val"
 ENDED = ("finished", "failure")

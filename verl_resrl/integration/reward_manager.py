@@ -8,7 +8,7 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.naive import NaiveRewardManager
 
-from verl_resrl.length_reward import LengthScale
+from verl_resrl.tasks.length_reward import LengthScale
 
 
 @register("resrl_length")

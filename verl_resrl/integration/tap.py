@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from verl_resrl.memory import hidden_bytes, waits_on_device
+from verl_resrl.algorithm.memory import hidden_bytes, waits_on_device
 
 # towers of other modalities may have as many layers as the language model
 _OTHER_TOWERS = ("visual", "vision", "audio", "image", "talker", "mtp")

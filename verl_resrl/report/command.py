@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from verl_resrl.run_files import RunError
+from verl_resrl.runs.files import RunError
 
 BASELINE = "grpo"
 HELP = """Compare trainings of several methods and seeds on one HTML page.

@@ -27,7 +27,7 @@ from verl_resrl.report.tables import (
     training_table,
 )
 from verl_resrl.report.training_charts import lld_correlations
-from verl_resrl.run_files import flat
+from verl_resrl.runs.files import flat
 
 PACKAGE = "verl_resrl"
 EQUAL_SETTINGS = {  # of evaluations, by their names in settings.json

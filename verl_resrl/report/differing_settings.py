@@ -8,7 +8,7 @@ from typing import Any
 
 from verl_resrl.evaluation.settings import with_defaults
 from verl_resrl.report.run_folders import Run
-from verl_resrl.run_files import flat
+from verl_resrl.runs.files import flat
 
 ABSENT = "(absent)"
 NAMES_OF_RUNS = {"trainer.experiment_name", "trainer.default_local_dir"}

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from verl_resrl.passk import pass_at_k
 from verl_resrl.report.tables import of_source
+from verl_resrl.statistics.passk import pass_at_k
 
 LEVELS = 21  # evenly spaced Avg, beside those of the checkpoints
 RESAMPLES = 999

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from verl_resrl.intervals import bootstrap_interval
-from verl_resrl.passk import pass_at_k
 from verl_resrl.report.tables import of_source
+from verl_resrl.statistics.intervals import bootstrap_interval
+from verl_resrl.statistics.passk import pass_at_k
 
 RESAMPLES = 9999
 BATCH = 500  # resamples at one time, for memory

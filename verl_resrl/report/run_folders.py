@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verl_resrl.run_files import CONFIG, ORIGIN, RunError, evaluations_folder, read_config, read_metrics
+from verl_resrl.runs.files import CONFIG, ORIGIN, RunError, evaluations_folder, read_config, read_metrics
 
 VERL_EXPERIMENT_NAME = "gsm8k"  # verl's default, which names no method
 _STEP = re.compile(r"step_(\d+)")

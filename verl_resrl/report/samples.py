@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from verl_resrl.report.run_folders import Evaluation
-from verl_resrl.run_files import RunError
+from verl_resrl.runs.files import RunError
 
 ROUNDING = 1e-6  # a summary's Avg@n may differ by so much from its samples
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from verl_resrl.report.run_folders import Run
 from verl_resrl.report.samples import problem_counts
-from verl_resrl.run_files import RunError
+from verl_resrl.runs.files import RunError
 
 OVERALL = "overall"
 RUN_COLUMNS = {"method": str, "seed": int, "step": int}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from verl_resrl.report.run_folders import Evaluation, Run
-from verl_resrl.run_files import RunError
+from verl_resrl.runs.files import RunError
 
 SHOWN_PROBLEMS = 20  # of each run, so that the page stays small
 ROUNDING = 1e-6  # weights are float32

@@ -16,7 +16,7 @@ from verl_resrl.report.run_folders import Run, read_runs
 from verl_resrl.report.styles import method_styles
 from verl_resrl.report.token_weights_file import token_views
 from verl_resrl.report.training_charts import WINDOWS
-from verl_resrl.run_files import RunError
+from verl_resrl.runs.files import RunError
 
 STEPS_TO_SMOOTH = 30  # shorter trainings are shown step by step at first
 

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-from verl_resrl.run_files import read_metrics
+from verl_resrl.runs.files import read_metrics
 from verl_resrl.tasks.bfcl import CATEGORIES
 from verl_resrl.tasks.bfcl_data import SOURCE
 

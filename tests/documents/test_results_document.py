@@ -1,0 +1,48 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""docs/results.md says what the committed numbers say: every row of its tables, and no row is left out."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "results"
+sys.path.insert(0, str(ROOT / "examples" / "study"))
+
+from tables import localisation_table, results_table  # noqa: E402 (the folder is no package)
+
+REPORTS = sorted(file.stem for file in RESULTS.glob("*.json") if file.stem != "localisation")
+
+
+def tables() -> list[list[str]]:
+    """The tables of the document, line by line."""
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    blocks = [block.splitlines() for block in text.split("\n\n")]
+    return [block for block in blocks if block[0].startswith("|")]
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_tables_are_those_of_the_reports(report: str) -> None:
+    numbers = json.loads((RESULTS / f"{report}.json").read_text(encoding="utf-8"))
+    methods = list(dict.fromkeys(row["method"] for row in numbers["results"]))
+    head, _, *rows = results_table(numbers, methods).splitlines()
+    assert any(table[0] == head and sorted(table[2:]) == sorted(rows) for table in tables())
+
+
+def test_areas_are_those_of_the_study() -> None:
+    found = json.loads((RESULTS / "localisation.json").read_text(encoding="utf-8"))
+    named = {
+        "residual, predicting": "residual, predicting state (ResRL)",
+        "residual, consuming": "residual, consuming state",
+        "residual, penultimate layer": "residual, penultimate (and middle) layer",
+        "residual, middle layer": "residual, penultimate (and middle) layer",
+        "shuffled": "ResRL's weights shuffled",
+        "position": "position in the response",
+    }
+    (table,) = (table for table in tables() if table[0].startswith("| weighting | first, start"))
+    for row in localisation_table(found).splitlines()[2:]:
+        name, areas = row.removeprefix("| ").split(" | ", 1)
+        assert f"| {named.get(name, name)} | {areas}" in table

@@ -1,0 +1,460 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The quickstart without its trainings: knobs, fingerprints, bad input, progress, resuming, report."""
+
+import io
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import evaluate
+import inputs
+import numpy as np
+import process
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import quickstart
+import report
+import training
+import warm_start
+from rich.console import Console
+from settings import KNOBS, METHODS, QuickstartError, Settings, fingerprint, help_text
+
+from verl_resrl.evaluation.progress import Phases
+from verl_resrl.runs.files import read_metrics
+from verl_resrl.tasks.countdown import compute_score, generate_problems, write_parquet
+
+QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
+
+GOOD_ROW = {
+    "data_source": "countdown",
+    "prompt": [{"role": "user", "content": "12>3:"}],
+    "reward_model": {"style": "rule", "ground_truth": "12>3"},
+}
+
+
+def write_rows(path, *rows):
+    pq.write_table(pa.Table.from_pylist(list(rows)), path)
+    return path
+
+
+def settings_in(folder, **knobs):
+    return Settings.from_environment({"OUT": str(folder), **{name: str(value) for name, value in knobs.items()}})
+
+
+# knobs
+
+
+def test_defaults_and_help_name_every_knob(tmp_path):
+    settings = settings_in(tmp_path)
+    assert settings.methods == ("resrl", "grpo")
+    assert (settings.max_prompt, settings.max_response, settings.lr) == (16, 32, 1e-4)
+    assert all(f"  {knob.name} " in help_text() for knob in KNOBS)
+
+
+def test_help_needs_nothing_but_python():
+    command = [sys.executable, "-S", "-I", str(QUICKSTART / "settings.py")]
+    assert "METHODS" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"METHODS": "resrl ppo"}, "METHODS: 'ppo' is none of resrl grpo"),
+        ({"STEPS": "0"}, "STEPS=0 must be an integer, 1 or more"),
+        ({"STEPS": "many"}, "STEPS=many must be an integer"),
+        ({"LR": "-1"}, "LR=-1 must be a number above 0"),
+        ({"LR": "nan"}, "LR=nan must be a number above 0"),
+        ({"ROLLOUTS": "1"}, "ROLLOUTS=1 must be an integer, 2 or more"),
+        ({"EVAL_SAMPLES": "8"}, "EVAL_SAMPLES=8 must be an integer, 16 or more"),
+        ({"MINI_BATCH": "5"}, "MINI_BATCH=5 must divide PROMPTS=16"),
+        ({"TRAIN_FILES": "a.parquet"}, "TRAIN_FILES and VAL_FILES go together"),
+        ({"TRAIN_FILES": "a.parquet", "VAL_FILES": "b.parquet"}, "TRAIN_FILES needs MODEL"),
+    ],
+)
+def test_bad_knobs_are_named(tmp_path, knobs, message):
+    with pytest.raises(QuickstartError, match=message):
+        settings_in(tmp_path, **knobs)
+
+
+def test_own_data_and_model_change_lengths_and_leave_the_reward_to_verl(tmp_path):
+    settings = settings_in(tmp_path, TRAIN_FILES="'a b.parquet' c.parquet", VAL_FILES="v.parquet", MODEL="owner/model")
+    assert [file.name for file in settings.train_files] == ["a b.parquet", "c.parquet"]
+    assert all(file.is_absolute() for file in settings.train_files + settings.val_files)
+    assert (settings.max_prompt, settings.max_response) == (512, 1024)
+    assert settings.reward_file is None
+
+
+# fingerprints
+
+
+def test_fingerprint_tells_settings_apart_and_ignores_their_order():
+    assert fingerprint(a=1, b=[2]) == fingerprint(b=[2], a=1)
+    assert len({fingerprint(a=1), fingerprint(a=2), fingerprint(b=1), fingerprint(a="1")}) == 4
+
+
+def make_run(settings):
+    return quickstart.Quickstart(settings, gpu=False, console=Console(file=io.StringIO()))
+
+
+def ids(settings):
+    run = make_run(settings)
+    return run.data_id, run.start_id, *(run._training_id(method) for method in METHODS)
+
+
+def test_results_of_other_settings_are_never_reused(tmp_path):
+    base = settings_in(tmp_path)
+    data, start, *trainings = ids(base)
+    for change in ({"lr": 2e-4}, {"rollouts": 4}, {"prompts": 32}, {"mini_batch": 16}, {"verl_args": ("a=1",)}):
+        new_data, new_start, *new_trainings = ids(replace(base, **change))
+        assert (new_data, new_start) == (data, start)
+        assert not set(new_trainings) & set(trainings), change
+    assert not set(ids(replace(base, seed=1))) & {data, start, *trainings}
+    rank = ids(replace(base, rank=8))[2:]
+    assert [a != b for a, b in zip(rank, trainings, strict=True)] == [method == "resrl" for method in METHODS]
+
+
+def test_knobs_that_change_no_result_do_not_start_a_run_anew(tmp_path):
+    base = settings_in(tmp_path)
+    for change in ({"steps": 80}, {"save_every": 3}, {"methods": ("grpo",)}, {"eval_samples": 32}):
+        assert ids(replace(base, **change)) == ids(base), change
+
+
+def test_fewer_steps_than_trained_are_refused(tmp_path):
+    settings = settings_in(tmp_path, STEPS=5, METHODS="grpo")
+    run = make_run(settings)
+    make_checkpoints(tmp_path / f"grpo-{run._training_id('grpo')}", [40], "40")
+    with pytest.raises(QuickstartError, match="already holds 40 steps; set STEPS=40 or another OUT"):
+        run._training("grpo", "model", (), ())
+
+
+# bad input
+
+
+def test_a_file_that_verl_can_read_passes(tmp_path):
+    inputs.check_parquet("TRAIN_FILES", write_rows(tmp_path / "good.parquet", GOOD_ROW))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(QuickstartError, match=r"TRAIN_FILES: .*none\.parquet does not exist"):
+        inputs.check_parquet("TRAIN_FILES", tmp_path / "none.parquet")
+
+
+def test_an_unreadable_file_is_named_in_one_line(tmp_path):
+    (tmp_path / "bad.parquet").write_bytes(b"not parquet at all")
+    with pytest.raises(QuickstartError, match=r"bad\.parquet is not a readable parquet file") as error:
+        inputs.check_parquet("VAL_FILES", tmp_path / "bad.parquet")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prompt": None}, "has no column 'prompt'; its columns are: data_source, reward_model"),
+        ({"reward_model": None}, "has no column 'reward_model'"),
+        ({"data_source": None}, "has no column 'data_source'"),
+        ({"prompt": "12>3:"}, "column 'prompt' of .* must be a list"),
+        ({"prompt": ["12>3:"]}, "column 'prompt' of .* must be a list"),
+        ({"prompt": [{"role": "user"}]}, "column 'prompt' of .* must be a list"),
+        ({"reward_model": "12>3"}, "must have a field 'ground_truth'"),
+    ],
+)
+def test_a_column_that_is_missing_or_of_another_kind_is_named(tmp_path, change, message):
+    row = {name: value for name, value in {**GOOD_ROW, **change}.items() if value is not None}
+    with pytest.raises(QuickstartError, match=message):
+        inputs.check_parquet("TRAIN_FILES", write_rows(tmp_path / "data.parquet", row))
+
+
+def test_a_file_without_rows_is_refused(tmp_path):
+    table = pa.Table.from_pylist([GOOD_ROW]).slice(0, 0)
+    pq.write_table(table, tmp_path / "empty.parquet")
+    with pytest.raises(QuickstartError, match=r"empty\.parquet has no rows"):
+        inputs.check_parquet("TRAIN_FILES", tmp_path / "empty.parquet")
+
+
+def test_models(tmp_path):
+    (tmp_path / "empty").mkdir()
+    inputs.check_model("owner/model-0.5B")
+    for model, message in ((tmp_path / "empty", "has no config.json"), (tmp_path / "none", "does not exist")):
+        with pytest.raises(QuickstartError, match=message):
+            inputs.check_model(str(model))
+
+
+def test_the_command_ends_with_one_line_on_bad_input(tmp_path):
+    environment = os.environ | {"OUT": str(tmp_path), "MODEL": str(tmp_path / "none")}
+    command = [sys.executable, str(QUICKSTART / "quickstart.py")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"error: MODEL: {tmp_path / 'none'} does not exist\n"
+
+
+# processes
+
+
+def test_two_runs_in_one_folder_refuse(tmp_path):
+    with (
+        process.only_one(tmp_path),
+        pytest.raises(QuickstartError, match="another run is going on"),
+        process.only_one(tmp_path),
+    ):
+        pass
+    with process.only_one(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(QuickstartError, match="OUT: cannot write to"), process.only_one(tmp_path / "file" / "out"):
+        pass
+
+
+PRINT_AND_WAIT = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+
+
+def test_a_child_ends_with_the_body(tmp_path):
+    with process.child([sys.executable, "-c", PRINT_AND_WAIT], os.environ, tmp_path, tmp_path / "log") as running:
+        assert running.poll() is None
+    assert running.poll() is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_a_child_ends_when_its_parent_is_killed(tmp_path):
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(QUICKSTART)!r})
+from pathlib import Path
+import process
+folder = Path({str(tmp_path)!r})
+with process.child([sys.executable, "-c", {PRINT_AND_WAIT!r}], os.environ, folder, folder / "log") as child:
+    print(child.pid, flush=True)
+    child.wait()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        pid = int(parent.stdout.readline())
+        descriptor = os.pidfd_open(pid)
+        parent.send_signal(signal.SIGKILL)
+    ended, _, _ = select.select([descriptor], [], [], 60)  # a process's descriptor is readable once it has ended
+    os.close(descriptor)
+    assert ended
+
+
+# training
+
+
+def make_checkpoints(folder, steps, note):
+    for step in steps:
+        model = folder / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface"
+        model.mkdir(parents=True)
+        (model / "config.json").write_text("{}")
+    if note is not None:
+        (folder / "checkpoints" / training.TRACKER).write_text(note)
+
+
+@pytest.mark.parametrize(
+    ("steps", "note", "newest"),
+    [
+        ([], None, 0),
+        ([10, 20], "20", 20),
+        ([10, 20], "10", 10),  # killed while writing 20
+        ([10, 20], "", 10),  # killed while noting 20
+        ([10], None, 0),  # killed while writing the first
+        ([20], "10", 0),  # 10 is gone
+    ],
+)
+def test_a_run_continues_from_the_newest_whole_checkpoint(tmp_path, steps, note, newest):
+    make_checkpoints(tmp_path, steps, note)
+    assert training.finished_step(tmp_path) == newest
+    whole = [path.name for path in tmp_path.glob("checkpoints/global_step_*") if int(path.name[12:]) <= newest]
+    training._tidy(tmp_path, keep_older=True)
+    assert sorted(path.name for path in tmp_path.glob("checkpoints/global_step_*")) == sorted(whole)
+    training._tidy(tmp_path, keep_older=False)
+    left = [path.name for path in tmp_path.glob("checkpoints/global_step_*")]
+    assert left == ([f"global_step_{newest}"] if newest else [])
+    assert training.finished_step(tmp_path) == newest
+    tracker = tmp_path / "checkpoints" / training.TRACKER
+    assert (tracker.read_text() if tracker.exists() else "0") == str(newest)
+
+
+def test_metrics_of_several_attempts_are_merged_by_step(tmp_path):
+    (tmp_path / "metrics").mkdir()
+    first = [{"step": step, "data": {"reward": step}} for step in (1, 2, 3)]
+    second = [{"step": step, "data": {"reward": 10 * step}} for step in (3, 4)]
+    (tmp_path / "metrics" / "0000.jsonl").write_text("\n".join(map(json.dumps, first)) + '\n{"step": 4, "da')
+    (tmp_path / "metrics" / "0001.jsonl").write_text("\n".join(map(json.dumps, second)) + "\n")
+    rewards = {step: data["reward"] for step, data in read_metrics(tmp_path).items()}
+    assert rewards == {1: 1, 2: 2, 3: 30, 4: 40}
+
+
+def test_the_last_error_of_this_attempt_is_found_in_verls_log(tmp_path):
+    log = tmp_path / "verl.log"
+    log.write_text("ValueError: of the attempt before\n")
+    start = log.stat().st_size
+    with log.open("a") as file:
+        file.write("\x1b[36m(TaskRunner pid=12)\x1b[0m RuntimeError: disk full\n(raylet) goodbye\n")
+    assert training._last_error(log, start) == "RuntimeError: disk full"
+    with log.open("a") as file:
+        size = log.stat().st_size
+        file.write("Killed\n")
+    assert training._last_error(log, size) == "Killed"
+    assert training._last_error(log, log.stat().st_size) == "it wrote nothing"
+
+
+def test_a_failed_training_ends_with_one_line(tmp_path):
+    command = [sys.executable, "-c", "raise SystemExit('ImportError: no such thing')"]
+    with (
+        Phases(1, Console(file=io.StringIO())).phase("training") as phase,
+        pytest.raises(
+            QuickstartError, match=r"verl stopped early: ImportError: no such thing \(its log: .*verl\.log\)"
+        ),
+    ):
+        training.train(command, tmp_path, 5, phase)
+
+
+def test_methods_differ_in_nothing_but_their_name_and_rank(tmp_path):
+    settings = settings_in(tmp_path, VERL_ARGS="a.b=1 c=2")
+
+    def command(method, gpu):
+        return training.verl_command(method, settings, "m", [tmp_path / "t"], [tmp_path / "v"], tmp_path, gpu)
+
+    grpo, resrl = set(command("grpo", False)), set(command("resrl", False))
+    assert resrl - grpo == {"+method=resrl", "resrl.rank=16", "trainer.experiment_name=resrl"}
+    assert {"+device=cpu", "a.b=1", "c=2"} <= grpo
+    assert not [argument for argument in command("grpo", True) if "cpu" in argument]
+
+
+@pytest.mark.parametrize("text", ["/plain/path", "/with space, comma=[x]", "/it's {odd}$ \\"])
+def test_any_path_survives_hydras_grammar(text):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    (override,) = OverridesParser.create().parse_overrides([f"key={training._hydra_list([Path(text)])}"])
+    (value,) = override.value()
+    assert str(value) == text
+
+
+# progress
+
+
+def show(steps, is_terminal=False):
+    """What is printed when the clock is moved between reports."""
+    out, clock = io.StringIO(), [0.0]
+    phases = Phases(3, Console(file=out, force_terminal=is_terminal, width=200), lambda: clock[0])
+    phases.cached("puzzles", "there")
+    with phases.phase("warm start") as phase:
+        for clock[0], *arguments in steps:
+            phase.update(*arguments) if len(arguments) > 1 else phase.waiting(*arguments)
+    return out.getvalue().splitlines()
+
+
+def test_plain_lines_tell_phase_step_and_seconds_left():
+    lines = show(
+        [(1, "loading"), (11, "still loading"), (20, 1, 100), (30, 11, 100, "loss 2"), (31, 12, 100), (50, 31, 100)]
+    )
+    assert lines == [
+        "(1/3) puzzles: there (done before)",
+        "(2/3) warm start ...",
+        "(2/3) warm start: still loading (11 s)",
+        "(2/3) warm start: 11/100, loss 2, 89 s left",
+        "(2/3) warm start: 31/100, 69 s left",
+        "(2/3) warm start: 50 s",
+    ]
+
+
+def test_a_terminal_gets_a_bar_and_one_line_at_the_end():
+    lines = show([(1, 1, 4, "loss 2"), (9, 4, 4, "loss 1")], is_terminal=True)
+    assert "(2/3) warm start: 9 s, loss 1" in lines[-1]
+
+
+# warm start
+
+
+def test_examples_are_what_verl_will_ask_and_a_right_answer(tmp_path):
+    problems, _ = generate_problems(20, 0, seed=0, num_numbers=3, min_answers=1)
+    tokenizer = warm_start.character_tokenizer()
+    ids, labels = warm_start._batch(problems, tokenizer, random.Random(0))
+    for problem, row, label in zip(problems, ids.tolist(), labels.tolist(), strict=True):
+        start = next(place for place, token in enumerate(label) if token != warm_start.IGNORED)
+        answer = [token for token in label if token != warm_start.IGNORED]
+        assert row[start : start + len(answer)] == answer
+        assert answer[-1] == tokenizer.eos_token_id
+        prompt = tokenizer.decode(row[:start])
+        shown = prompt.removeprefix("<user>").removesuffix(":<assistant>")
+        assert sorted(shown) == sorted(problem.ground_truth)
+        chat = [{"role": "user", "content": shown + ":"}]
+        assert row[:start] == tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+        assert compute_score("", tokenizer.decode(answer, skip_special_tokens=True), shown)["score"] == 1.0
+        assert set(row[start + len(answer) :]) <= {tokenizer.pad_token_id}
+
+
+def test_the_model_has_nearly_a_million_parameters_and_is_seeded():
+    tokenizer = warm_start.character_tokenizer()
+    one, same, other = (warm_start.small_model(tokenizer, seed).state_dict() for seed in (0, 0, 1))
+    assert 0.7e6 < sum(weight.numel() for weight in one.values()) < 1.3e6
+    assert all((one[name] == same[name]).all() for name in one)
+    assert any((one[name] != other[name]).any() for name in one)
+
+
+# evaluation and report
+
+
+def test_evaluation_of_a_random_model_counts_what_the_verifier_says(tmp_path):
+    _, test = generate_problems(0, 3, seed=0, num_numbers=3, min_answers=1)
+    write_parquet(test, "test", tmp_path / "test.parquet")
+    tokenizer = warm_start.character_tokenizer()
+    warm_start.small_model(tokenizer, 0).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    always_right = tmp_path / "reward.py"
+    always_right.write_text("def compute_score(data_source, solution_str, ground_truth, extra_info): return 1")
+    settings = settings_in(tmp_path, EVAL_PROBLEMS=2, EVAL_SAMPLES=16, MAX_RESPONSE=4)
+    seen = []
+    results = [
+        evaluate.evaluate(
+            str(tmp_path / "model"),
+            [tmp_path / "test.parquet"],
+            s,
+            lambda done, total, note: seen.append((done, total)),
+        )
+        for s in (settings, settings, replace(settings, reward_file=always_right))
+    ]
+    assert results[0] == results[1]
+    assert results[0]["correct_per_problem"] == [0, 0]
+    assert results[2]["correct_per_problem"] == [16, 16]
+    assert results[2]["distinct_correct"] > 10  # random texts
+    assert seen[-1] == (32, 32)
+
+
+def test_summary_against_hand_counted_numbers():
+    right = np.zeros((2, 32), dtype=bool)
+    right[0, :8] = True  # all among the first 16
+    right[1, 16:] = True  # none among them
+    result = evaluate.summary(right, [3, 4])
+    assert result["avg_at_16"] == 0.25
+    assert list(result["pass_at_k"]) == ["1", "2", "4", "8", "16", "32"]
+    assert result["pass_at_k"]["1"] == pytest.approx((8 / 32 + 16 / 32) / 2)
+    assert result["pass_at_k"]["32"] == 1.0
+    assert (result["distinct_correct"], result["correct_per_problem"]) == (3.5, [8, 16])
+
+
+def test_report_writes_table_json_and_plots(tmp_path):
+    right = np.random.default_rng(0).random((5, 64)) < 0.3
+    evaluations = {name: evaluate.summary(right, [2] * 5) for name in ("start", "resrl")}
+    rewards = {"resrl": {step: step / 20 for step in range(1, 21)}}
+    out = io.StringIO()
+    report.write_report(tmp_path, {"seed": 0}, evaluations, rewards, Console(file=out, width=80))
+    assert "Pass@64" in out.getvalue()
+    rows = {line.split("  ")[1]: line.split()[-2:] for line in out.getvalue().splitlines() if "0." in line}
+    assert rows["Avg@16"] == [f"{right[:, :16].mean():.3f}"] * 2
+    assert rows["reward, first 10 steps"][-1] == "0.275"
+    assert rows["reward, last 10 steps"][-1] == "0.775"
+    written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written["evaluations"]["resrl"]["pass_at_k"] == evaluations["resrl"]["pass_at_k"]
+    assert written["rewards"]["resrl"]["20"] == 1.0
+    for name in ("pass_at_k.png", "reward.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

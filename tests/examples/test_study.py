@@ -1,0 +1,290 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The study: its knobs, what its variants change, several trainings at a time, and the places of first wrong tokens."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from localise import measure
+from origin import origin_of_runs
+from rich.console import Console
+from settings import COUNTDOWN, QuickstartError
+from study import Study
+from study_settings import LR, RANK, SIZES, SMALL, StudySettings
+from tables import results_table
+from trainings import Training, _shares_of_the_cores, run_trainings
+from variants import ONE_SEED, REPORTS
+from warm_start import character_tokenizer, small_model
+
+from tests.integration.test_composition import composed, flat
+from verl_resrl import ResRLConfig, token_weights
+from verl_resrl.evaluation.generate import load_model
+from verl_resrl.evaluation.problems import read_problems
+from verl_resrl.evaluation.samples import SAMPLES_FILE
+from verl_resrl.evaluation.states import response_states
+from verl_resrl.tasks.countdown import generate_problems, write_parquet
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def study(folder: Path, **knobs: str) -> Study:
+    return Study(StudySettings.from_environment({"OUT": str(folder), **knobs}), False, Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"SIZE": "huge"}, "SIZE=huge must be one of laptop, gpu"),
+        ({"SUITES": "methods all"}, "SUITES: 'all' is none of methods"),
+        ({"SEEDS": "0"}, r"SEEDS=0 must be an integer in \[1, 100\]"),
+        ({"JOBS": "two"}, r"JOBS=two must be an integer in \[1, 100\]"),
+    ],
+)
+def test_bad_knobs_are_named(knobs: dict[str, str], message: str) -> None:
+    with pytest.raises(QuickstartError, match=message):
+        StudySettings.from_environment(knobs)
+
+
+def test_a_study_of_another_size_is_not_continued(tmp_path: Path) -> None:
+    study(tmp_path)._claim()
+    study(tmp_path, SEEDS="7", SUITES="all")._claim()
+    with pytest.raises(QuickstartError, match=r"holds another study \(steps 20 there and 40 now"):
+        study(tmp_path, SIZE="gpu")._claim()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: str, tmp_path: Path) -> None:
+    whole = study(tmp_path, SUITES="all", SEEDS="2", SIZE=size)
+    rollouts = SIZES[size].rollouts
+    trainings = {training.folder.name: training for training in whole._trainings()}
+    variants = {variant for report in REPORTS for variant in report.variants}
+    both = {variant for report in REPORTS if report.suite not in ONE_SEED for variant in report.variants}
+    assert len(trainings) == len(variants) + len(both)
+    if size != SMALL:  # the others differ by the study's own settings alone
+        variants = {one for one in variants if one.overrides(rollouts) != one.overrides(SIZES[SMALL].rollouts)}
+    for variant in variants:
+        command = trainings[whole._folder(variant, 0).name].command
+        overrides = [text for text in command[3:] if not text.startswith(("hydra.", "trainer."))]
+        assert set(command) >= {f"+method={variant.method}", f"trainer.experiment_name='{variant.name}'"}
+        says = variant.overrides(rollouts)
+        says += [] if variant.lr is None else [f"actor_rollout_ref.actor.optim.lr={variant.lr}"]
+        plain = [text for text in overrides if text.split("=")[0] not in {said.split("=")[0] for said in says}]
+        config, without = flat(composed(*overrides)), flat(composed(*plain))
+        settings = dict(text.split("=", 1) for text in says)
+        differing = {name for name in config if config[name] != without[name]}
+        assert differing <= set(settings), variant
+        assert {name: str(config[name]) for name in settings}.items() <= settings.items(), variant
+        assert config["actor_rollout_ref.actor.optim.lr"] == (variant.lr or LR)
+        assert config["data.seed"] == 0
+        assert config["data.train_batch_size"] * config["actor_rollout_ref.rollout.n"] == 16 * rollouts
+        if variant.method == "resrl":
+            ResRLConfig(**composed(*overrides).resrl)
+
+
+def test_group_sizes_are_half_and_double_that_of_the_others(tmp_path: Path) -> None:
+    for size, wanted in (("laptop", {4, 8, 16}), ("gpu", {8, 16, 32})):
+        trainings = study(tmp_path, SUITES="sensitivity", SEEDS="1", SIZE=size)._trainings()
+        sizes = [[text for text in training.command if "rollout.n=" in text][-1] for training in trainings]
+        assert {int(text.split("=")[1]) for text in sizes} == wanted
+
+
+def test_origin_names_commit_versions_and_machine() -> None:
+    origin = origin_of_runs("abc")
+    head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    assert (origin["commit"] or "").removesuffix("+changes") == head.stdout.strip()
+    assert origin["code"] == "abc"
+    assert origin["versions"]["torch"] == torch.__version__
+    assert origin["processor"]
+    assert origin["cores"] >= 1
+
+
+TRAINER = """
+import json, os, sys
+from pathlib import Path
+sys.path.insert(0, {quickstart!r})
+from warm_start import character_tokenizer, small_model
+for step in (1, 2):
+    model = Path("checkpoints") / f"global_step_{{step}}" / "actor" / "huggingface"
+    tokenizer = character_tokenizer()
+    small_model(tokenizer, step).save_pretrained(model)
+    tokenizer.save_pretrained(model)
+    Path("checkpoints/latest_checkpointed_iteration.txt").write_text(str(step))
+    with open(os.environ["VERL_FILE_LOGGER_PATH"], "a") as file:
+        file.write(json.dumps({{"step": step, "data": {{"critic/score/mean": 0.5}}}}) + "\\n")
+"""
+
+
+def training(folder: Path, name: str, program: str) -> Training:
+    """A run whose trainer is a program that leaves what verl leaves."""
+    start = folder / "start"
+    start.mkdir(exist_ok=True)
+    (start / "summary.json").write_text("{}")
+    evaluation = ["eval", "--data", str(folder / "test.parquet"), "--reward-file", str(COUNTDOWN), "--n", "2"]
+    evaluation += ["--limit", "2", "--max-tokens", "4", "--run", str(folder / name)]
+    return Training(name, folder / name, [sys.executable, "-c", program], evaluation, start, 2, 1)
+
+
+def test_trainings_are_trained_and_evaluated_and_one_that_fails_stops_no_other(tmp_path: Path) -> None:
+    write_parquet(generate_problems(1, 2, seed=0)[1], "test", tmp_path / "test.parquet")
+    good = training(tmp_path, "good", TRAINER.format(quickstart=str(ROOT / "examples" / "quickstart")))
+    bad = training(tmp_path, "bad", "raise SystemExit('ImportError: no such thing')")
+    output = io.StringIO()
+    failures = run_trainings([bad, good], 2, Console(file=output, width=200))
+    assert len(failures) == 1
+    assert failures[0].startswith("bad: verl stopped early: ImportError: no such thing")
+    assert "good: trained and evaluated" in output.getvalue()
+    assert good.is_evaluated()
+    for step in (1, 2):
+        summary = json.loads((good.folder / "evaluations" / f"step_{step}" / "summary.json").read_text())
+        assert summary["overall"]["num_samples"] == 2
+    assert run_trainings([good], 1, Console(file=output)) == []
+    assert "1 of 1 trainings: done before" in output.getvalue()
+
+
+def test_training_that_was_killed_before_its_evaluation_is_not_trained_again(tmp_path: Path) -> None:
+    write_parquet(generate_problems(1, 2, seed=0)[1], "test", tmp_path / "test.parquet")
+    run = training(tmp_path, "run", TRAINER.format(quickstart=str(ROOT / "examples" / "quickstart")))
+    subprocess.run([sys.executable, "-c", run.command[-1]], cwd=made(run.folder), env=with_log(tmp_path), check=True)
+    (run.folder / "evaluations" / "start.tmp").mkdir(parents=True)  # killed while copying
+    again = replace(run, command=[sys.executable, "-c", "raise SystemExit('trained again')"])
+    assert not again.is_evaluated()
+    assert run_trainings([again], 1, Console(file=io.StringIO())) == []
+    assert again.is_evaluated()
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def with_log(folder: Path) -> dict[str, str]:
+    return os.environ | {"VERL_FILE_LOGGER_PATH": str(folder / "0000.jsonl")}
+
+
+def test_an_error_that_nobody_expects_ends_all_trainings_and_is_not_swallowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And text in brackets, which rich would take for markup, is shown as it is."""
+    bad = training(tmp_path, "bad", "raise SystemExit('OSError: [/some/path] is full')")
+    output = io.StringIO()
+    assert "[/some/path]" in run_trainings([bad], 1, Console(file=output, width=200))[0]
+    assert "[/some/path]" in output.getvalue()
+    slow = training(tmp_path, "slow", "import time; time.sleep(600)")
+    monkeypatch.setattr("trainings._Board.show", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_trainings([slow, slow], 1, Console(file=output))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores cannot be chosen here")
+def test_every_job_has_cores_even_if_there_are_more_jobs() -> None:
+    cores = os.sched_getaffinity(0)
+    for jobs in (1, 2, len(cores) + 3):
+        shares = _shares_of_the_cores(jobs)
+        given = [shares.get() for _ in range(jobs)]
+        assert shares.empty()
+        assert all(share and share <= cores for share in given)
+        assert set().union(*given) == cores
+
+
+def test_tables_say_means_intervals_and_seeds_without_a_common_avg() -> None:
+    def row(method: str, checkpoint: str, avg: float) -> dict[str, Any]:
+        return {"source": "overall", "method": method, "checkpoint": checkpoint, "measures": {"Avg@n": {"mean": avg}}}
+
+    matched = {"source": "overall", "method": "b", "k": 16, "difference": 0.0125, "low": -0.5, "high": 0.5}
+    matched |= {"seeds": {"0": {"difference": 0.1}, "1": {"difference": -0.2}}, "uncovered_seeds": {"2": "lower"}}
+    numbers = {
+        "baseline": "a",
+        "results": [row("a", "start", 0.1), row("a", "last", 0.25), row("b", "last", 0.5)],
+        "matched_differences": [matched, matched | {"k": 64, "difference": None, "seeds": {}}],
+    }
+    lines = results_table(numbers, ["b", "a", "not trained"]).splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| start", "| b", "| a"]
+    assert lines[3].split(" | ")[1] == "0.500"
+    assert "| +0.013 [-0.500, +0.500], 1 of 2 (1 of 3 seeds: Avg only below a's) |" in lines[3]
+    assert lines[3].endswith("| no common Avg (1 of 1 seeds: Avg only below a's) |")
+
+
+STOPPED = """
+import signal, sys
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+sys.path[:0] = [{root!r}, {root!r} + "/examples/study", {root!r} + "/examples/quickstart"]
+from rich.console import Console
+from tests.examples.test_study import training
+from trainings import run_trainings
+program = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
+run_trainings([training(Path({folder!r}), name, program) for name in "abc"], 2, Console())
+"""
+
+
+def test_ctrl_c_ends_every_training(tmp_path: Path) -> None:
+    program = STOPPED.format(root=str(ROOT), folder=str(tmp_path))
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
+    pids = [tmp_path / name / "pid" for name in "ab"]
+    while not all(pid.exists() and pid.read_text() for pid in pids):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in process.communicate()[1]
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+    assert not (tmp_path / "c").exists()
+
+
+def test_areas_are_those_of_the_weights_at_the_verifiers_tokens(tmp_path: Path) -> None:
+    """Responses whose first wrong character is known, weighed another way and compared pair by pair."""
+    tokenizer = character_tokenizer()
+    small_model(tokenizer, 0).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    problem = generate_problems(1, 1, seed=0)[1][0]
+    write_parquet([problem], "test", tmp_path / "test.parquet")
+    right = right_answer(problem)
+    wrong = right[:-1] + ("1" if right[-1] != "1" else "2")  # only the last digit of the last result
+    first_wrong = {wrong: len(wrong) - 1, "=8*96,": 0, "*1,2+3=7:": 0}
+    texts = [*first_wrong, right, right]
+    with (tmp_path / SAMPLES_FILE).open("w") as file:
+        for number, text in enumerate(texts):
+            sample = {"problem": 0, "sample": number, "data_source": "countdown", "prompt": "", "response": text}
+            sample |= {"score": 0.0, "correct": text == right, "answer": None, "finished": True}
+            file.write(json.dumps(sample | {"num_tokens": len(text) + 1}) + "\n")
+    areas = measure(tmp_path, str(tmp_path / "model"), tmp_path / "test.parquet")
+
+    ids = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
+    prompt = read_problems([tmp_path / "test.parquet"], tokenizer, 16)[0].prompt_ids
+    hidden = response_states(load_model(str(tmp_path / "model")), prompt, ids).hidden["last", "predicting"]
+    sequence = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(one) for one in ids]))
+    correct = torch.tensor([text == right for text in texts])
+    weights = token_weights(hidden, sequence, torch.zeros(len(ids), dtype=torch.int64), correct, ResRLConfig(rank=RANK))
+    positions = [list(range(len(one))) for one in ids]
+    by_hand = {
+        "position": positions,
+        "residual, predicting": [weights.weights[sequence == row].tolist() for row in range(len(ids))],
+    }
+    for name, scores in by_hand.items():
+        marked = [
+            (scores[row][at], at == index) for row, index in enumerate(first_wrong.values()) for at in positions[row]
+        ]
+        first, others = ([score for score, is_first in marked if is_first == wanted] for wanted in (True, False))
+        wins = [(a > b) + 0.5 * (a == b) for a in first for b in others]
+        assert areas[name]["first_auc"] == pytest.approx(sum(wins) / len(wins))
+        assert areas[name]["num_responses"] == 3
+    assert areas["residual, predicting"]["first_auc"] not in (0.5, areas["shuffled"]["first_auc"])
+
+
+def right_answer(problem) -> str:  # type: ignore[no-untyped-def]
+    import random
+
+    from verl_resrl.tasks.countdown import sample_solution
+
+    return sample_solution(problem, random.Random(0)).text

@@ -1,0 +1,72 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Ulysses sequence parallelism: two processes that hold half of the packed tokens each agree on the weights.
+
+verl exchanges heads and tokens around flash attention, which needs a GPU. Stood in for: flash attention itself, by
+PyTorch's attention over each of the packed sequences; the exchange is verl's own.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+from verl.models.transformers import monkey_patch
+
+from tests.integration.engines import make_batch, make_engine, save_model, start_process_group
+from tests.integration.test_engine import RESRL, SEQUENCES, expected, infer
+
+ATTENTION = "ulysses_on_cpu"
+
+
+def packed_attention(
+    query: Tensor, key: Tensor, value: Tensor, *_: Any, position_ids: Tensor, **options: Any
+) -> Tensor:
+    """Flash attention's result for (1, length, heads, head size): causal, each sequence for itself."""
+    starts = (position_ids[0] == 0).nonzero().flatten().tolist()
+    parts = []
+    for first, last in zip(starts, [*starts[1:], query.shape[1]], strict=True):
+        q, k, v = (tensor[:, first:last].transpose(1, 2) for tensor in (query, key, value))
+        part = torch.nn.functional.scaled_dot_product_attention(
+            q, k, v, is_causal=True, scale=options["softmax_scale"], enable_gqa=True
+        )
+        parts.append(part.transpose(1, 2))
+    return torch.cat(parts, 1)
+
+
+def ulysses_attention(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, scaling: float, **kwargs: Any
+) -> tuple[Tensor, None]:
+    """What transformers calls for each layer: verl's exchange around attention."""
+    states = (tensor.transpose(1, 2) for tensor in (query, key, value))
+    output = monkey_patch._ulysses_flash_attention_forward(
+        *states, None, query.shape[2], softmax_scale=scaling, position_ids=kwargs["position_ids"]
+    )
+    return output, None
+
+
+def run_rank(rank: int, folder: str) -> None:
+    """Run the old_log_prob pass on one of two ranks and save what it returns."""
+    torch.set_num_threads(1)
+    start_process_group(rank, 2, init_method=f"file://{folder}/rendezvous")
+    monkey_patch._flash_attention_forward = packed_attention
+    AttentionInterface.register(ATTENTION, ulysses_attention)
+    engine = make_engine(
+        Path(folder),
+        RESRL,
+        {"use_remove_padding": True, "override_config": {"attn_implementation": ATTENTION}},
+        ulysses_sequence_parallel_size=2,
+        fsdp_size=2,
+    )
+    output = infer(engine, make_batch(SEQUENCES), micro_batch_size_per_gpu=4)
+    torch.save(output["resrl_weights"].values(), f"{folder}/weights{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_ranks_give_the_weights_of_one(tmp_path: Path) -> None:
+    save_model("Qwen3", tmp_path)
+    torch.multiprocessing.spawn(run_rank, args=(str(tmp_path),), nprocs=2)
+    weights, _ = expected(tmp_path, make_batch(SEQUENCES))
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"weights{rank}.pt"), weights, rtol=0, atol=1e-4)

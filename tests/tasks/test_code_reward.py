@@ -1,0 +1,228 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The code reward: right and wrong programs, and programs that attack the machine they run on."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.tasks.hostile import ATTACKS
+from verl_resrl.tasks.code_reward import Tests, compute_score, extract_program, same_output
+from verl_resrl.tasks.sandbox import Limits, Outcome, SandboxError, check, run
+
+SQUARE = Tests(inputs=("3\n", "-4\n"), outputs=("9\n", "16\n")).to_json()
+ADD = Tests(inputs=("[1, 2]\n3", "[]\n1"), outputs=("6", "1"), fn_name="add").to_json()
+CHECK = Tests(
+    assert_case=("def check(f):\n    assert f(3) == 9\n\ncheck(square)",), prefix="def times(a, b):\n    return a * b\n"
+).to_json()
+LIMITS = Limits(cpu_seconds=1, wall_seconds=2, memory_bytes=1 << 30, file_bytes=1 << 20)
+
+
+def works(isolation: str) -> bool:
+    try:
+        check(isolation)
+    except SandboxError as error:
+        print(error)
+        return False
+    return True
+
+
+needs_bwrap = pytest.mark.skipif(not works("bwrap"), reason="bubblewrap is missing or the kernel forbids it")
+
+
+def block(program: str) -> str:
+    return f"Here it is:\n```python\n{program}\n```\nDone."
+
+
+PROGRAMS = [
+    ("print(int(input()) ** 2)", SQUARE, "right"),
+    ("print(float(input()) ** 2)", SQUARE, "right"),  # 9.0 is 9
+    ("print(9)", SQUARE, "wrong_answer"),
+    ("print(1 / 0)", SQUARE, "error"),
+    ("class Solution:\n    def add(self, a: List[int], b: int) -> int:\n        return sum(a) + b", ADD, "right"),
+    ("def add(a, b):\n    print('noise')\n    return sum(a) + b", ADD, "right"),
+    ("def add(a, b):\n    return {1}", ADD, "error"),
+    ("def plus(a, b):\n    return sum(a) + b", ADD, "error"),
+    ("def square(x):\n    return times(x, x)", CHECK, "right"),
+    ("def square(x):\n    return x", CHECK, "error"),
+    ("import os\nos._exit(0)", CHECK, "wrong_answer"),
+    ("import sys\nsys.exit(0)", CHECK, "wrong_answer"),
+]
+
+
+@needs_bwrap
+@pytest.mark.parametrize(("program", "truth", "status"), PROGRAMS)
+def test_programs(program: str, truth: str, status: str) -> None:
+    result = compute_score("x", block(program), truth)
+    assert result == {
+        "score": float(status == "right"),
+        "acc": float(status == "right"),
+        "pred": program,
+        "status": status,
+    }
+
+
+@pytest.mark.parametrize(
+    ("response", "program"),
+    [
+        ("no code", None),
+        ("```python\n```", None),
+        ("```python\nprint(1)", None),
+        ("```\nprint(1)\n```", "print(1)"),
+        ("```python\nfirst\n```\n```py\nsecond\n```\n```text\noutput\n```", "second"),
+        ("```" * 1000, None),
+        (block("x" * 200_000), None),
+        ("filler " * 1_500_000 + "\n" + block("print(2)"), "print(2)"),
+    ],
+)
+def test_extracted_program(response: str, program: str | None) -> None:
+    assert extract_program(response) == program
+
+
+@pytest.mark.parametrize(
+    ("written", "expected", "same"),
+    [
+        ("1 2 \n3\n\n", "1 2\n3", True),
+        ("1.0 2", "1 2.00", True),
+        ("1e400", "1e401", False),
+        ("yes", "YES", False),
+        ("1 2", "1\n2", False),
+        ("nan", "1", False),
+        ("", "0", False),
+        ("0.30000000000000004", "0.3", False),
+    ],
+)
+def test_outputs_compare_as_in_live_code_bench(written: str, expected: str, same: bool) -> None:
+    assert same_output(written, expected) is same
+
+
+@pytest.mark.parametrize(
+    ("truth", "named"),
+    [
+        ("nonsense", "not JSON"),
+        ("[]", "not JSON with tests"),
+        ("{}", "0 inputs and 0 outputs"),
+        ('{"inputs": ["1"], "outputs": []}', "1 inputs and 0 outputs"),
+        ('{"inputs": [1], "outputs": [2]}', "must be texts"),
+    ],
+)
+def test_malformed_ground_truth_is_named(truth: str, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        compute_score("x", block("print(1)"), truth)
+
+
+def test_unknown_isolation_is_named() -> None:
+    with pytest.raises(ValueError, match="'docker' is none of bwrap, limits"):
+        compute_score("x", block("print(1)"), SQUARE, isolation="docker")
+
+
+def test_missing_bubblewrap_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verl_resrl.tasks.sandbox.bubblewrap", lambda: None)
+    with pytest.raises(SandboxError, match=r"apt-get install bubblewrap.*isolation=limits"):
+        check.__wrapped__("bwrap")
+
+
+# -- attacks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """Run all attacks, several at a time, as verl's reward workers do."""
+    folder = tmp_path_factory.mktemp("attacks")
+    folder.chmod(0o777)  # only the sandbox may keep a program from writing there
+    (folder / "secret").write_text("1")
+    os.environ["VERL_RESRL_TOKEN"] = "1"
+    victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    listener = socket.create_server(("127.0.0.1", 0))
+    words = {
+        "CANARY": str(folder / "canary"),
+        "SECRET": str(folder / "secret"),
+        "PORT": str(listener.getsockname()[1]),
+        "PARENT": str(victim.pid),
+    }
+
+    def attack(program: str) -> Outcome:
+        for word, value in words.items():
+            program = program.replace(word, value)
+        return run(program, limits=LIMITS)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = dict(zip(ATTACKS, pool.map(attack, ATTACKS.values()), strict=True))
+    assert victim.poll() is None, "the victim was killed"
+    assert not (folder / "canary").exists()
+    assert not (Path.home() / "verl_resrl_canary").exists()
+    listener.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+    victim.kill()
+    victim.wait()
+    listener.close()
+    return found
+
+
+@needs_bwrap
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attack_fails(name: str, outcomes: dict[str, Outcome]) -> None:
+    assert outcomes[name].stdout.strip() != "1"
+    assert len(outcomes[name].stdout) <= LIMITS.file_bytes
+
+
+@needs_bwrap
+@pytest.mark.parametrize("name", ["fork bomb", "endless", "sleep", "deaf"])
+def test_endless_attack_is_cut_off(name: str, outcomes: dict[str, Outcome]) -> None:
+    assert outcomes[name].status == "timeout"
+
+
+@needs_bwrap
+def test_nothing_survives(outcomes: dict[str, Outcome]) -> None:
+    assert outcomes["daemon"].status in ("ok", "timeout")  # it did start, and its end is that of the sandbox
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(b"/sandbox/child.py" in command for command in commands)
+
+
+@needs_bwrap
+def test_sandbox_still_works_after_the_attacks(outcomes: dict[str, Outcome]) -> None:
+    assert run("import decimal\nprint(decimal.Decimal(input()))", "2.5", limits=LIMITS) == Outcome("ok", "2.5\n")
+
+
+@pytest.mark.skipif(not works("limits"), reason="root's Python cannot be read by others")
+@pytest.mark.parametrize("name", ["endless", "sleep", "output", "memory", "big file", "crash", "deaf"])
+def test_limits_hold_without_bubblewrap(name: str) -> None:
+    assert run(ATTACKS[name], limits=LIMITS, isolation="limits").status != "ok"
+
+
+# -- sandbox-fusion ------------------------------------------------------------------------------------------------
+
+
+class Fusion(BaseHTTPRequestHandler):
+    """A server that speaks sandbox-fusion's protocol, and says of every program that it wrote 9."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        finished = b'{"status": "Finished", "return_code": 0, "stdout": "9\\n", "stderr": ""}'
+        body = b'{"status": "Success", "compile_result": null, "run_result": %s}' % finished
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+def test_sandbox_fusion_judges_when_it_is_named() -> None:
+    server = HTTPServer(("127.0.0.1", 0), Fusion)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/run_code"
+    nine = Tests(inputs=("3\n",), outputs=("9\n",)).to_json()
+    assert compute_score("x", block("print(0)"), nine, sandbox_fusion_url=url)["status"] == "right"
+    assert compute_score("x", block("print(0)"), SQUARE, sandbox_fusion_url=url)["status"] == "wrong_answer"
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,139 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The mathematics reward: right and wrong answers, limits of time and memory, hostile answers, threads, its end."""
+
+import subprocess
+import sys
+import threading
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.tasks.hostile import GOLD, answers
+from verl_resrl.tasks.math_grader import TAIL_CHARS, balanced, grade, last_boxed
+from verl_resrl.tasks.math_reward import compute_score
+
+RIGHT = [
+    (r"so it is \boxed{34}.", "34"),
+    ("Answer: 34", "34"),
+    ("**Answer:** $34$", "34"),
+    ("Therefore the final answer is $2$.", "2"),
+    (r"\boxed{0.5}", r"\frac{1}{2}"),
+    (r"\boxed{\frac12}", r"\dfrac{1}{2}"),
+    (r"\boxed{\frac{1}{2}", r"\frac{1}{2}"),  # a brace is missing
+    (r"\boxed{\sqrt{8}}", r"2\sqrt{2}"),
+    (r"\boxed{1,000}", "1000"),
+    (r"\boxed{x=5}", "5"),
+    (r"\boxed{5\text{ cm}}", "5"),
+    (r"\boxed{10\%}", "10"),
+    (r"\boxed{90^\circ}", "90"),
+    (r"\boxed{3, 1, 2}", "1,2,3"),
+    (r"\boxed{(1, 2)}", "(1,2)"),
+    (r"\boxed{C}", r"\text{(C)}"),
+    (r"\boxed{\text{East}}", r"\text{East}"),
+    (r"\boxed{4.5 \times 10^{33}}", "4.5e33"),  # as Minerva writes numbers
+    (r"\boxed{1} no, wait: \boxed{2}", "2"),
+    ("x" * 3 * TAIL_CHARS + r"\boxed{3}", "$3$"),
+]
+WRONG = [
+    (r"\boxed{35}", "34"),
+    ("34", "34"),  # not said to be the answer
+    ("", "34"),
+    (r"\boxed{}", "34"),
+    (r"\boxed", "34"),
+    (r"\boxed{34} but no: \boxed{}", "34"),
+    (r"\boxed{1, 2, 3, 34}", "34"),
+    (r"\boxed{34} or \boxed{35}", "34"),
+    (r"\boxed{\frac{1}{23}}", r"\frac{12}{3}"),
+    (r"\boxed{(2, 1)}", "(1,2)"),
+]
+
+
+@pytest.mark.parametrize(("response", "gold"), RIGHT)
+def test_right(response: str, gold: str) -> None:
+    assert grade(response, gold).right
+
+
+@pytest.mark.parametrize(("response", "gold"), WRONG)
+def test_wrong(response: str, gold: str) -> None:
+    assert not grade(response, gold).right
+
+
+def test_result_has_verls_fields() -> None:
+    expected = {"score": 1.0, "acc": 1.0, "pred": r"\frac{2}{4}", "gave_up": 0.0}
+    assert compute_score("math500", r"\boxed{\frac{2}{4}}", "0.5", {"split": "test"}, num_turns=1) == expected
+
+
+@pytest.mark.parametrize("gold", ["", "  ", None, 3])
+def test_ground_truth_must_be_a_text(gold: object) -> None:
+    with pytest.raises(ValueError, match="ground_truth must be a text"):
+        compute_score("math500", r"\boxed{3}", gold)  # type: ignore[arg-type]
+
+
+def test_endless_answer_is_given_up_and_the_next_one_judged_also_off_the_main_thread() -> None:
+    results = []
+
+    def ask() -> None:
+        for response in (r"\boxed{9^{9^{9}}}", rf"\boxed{{{GOLD}}}"):
+            results.append(compute_score("math500", response, GOLD, time_limit=2.0))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted((r["score"], r["gave_up"]) for r in results) == [(0.0, 1.0)] * 2 + [(1.0, 0.0)] * 2
+
+
+def test_hostile_answers(tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    judged = 0
+    for kind, answer in islice(answers(1, str(canary)), 60):
+        if kind == "tower":  # see the test above
+            continue
+        result = compute_score("fuzz", answer, GOLD)
+        assert result["score"] == 0.0, (kind, answer[:200])
+        assert str(result["pred"]).encode("utf-8").decode("utf-8") == result["pred"]
+        judged += 1
+    assert judged > 50
+    assert not canary.exists()
+    assert compute_score("fuzz", rf"\boxed{{{GOLD}}}", GOLD)["score"] == 1.0
+
+
+@given(st.text(alphabet="{}a\\ \n", max_size=40))
+def test_braces_are_balanced(text: str) -> None:
+    repaired = balanced(text)
+    depth = 0
+    for character in repaired:
+        depth += (character == "{") - (character == "}")
+        assert depth >= 0
+    assert depth == 0
+    kept = [c for c in text if c not in "{}"]
+    assert [c for c in repaired if c not in "{}"] == kept
+
+
+@given(st.text(alphabet="ab{} ", max_size=20).map(balanced))
+def test_what_is_boxed_is_found(content: str) -> None:
+    assert last_boxed(rf"first \boxed{{0}}, then \boxed{{{content}}} and so on") == content
+
+
+SCRIPT = """
+from verl_resrl.tasks.math_reward import compute_score
+if __name__ == "__main__":
+    print(compute_score("x", "Answer: 2", "2")["score"])
+"""
+
+
+def test_process_that_judged_ends(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "1.0"), done.stderr
+
+
+def test_judging_needs_no_torch() -> None:
+    command = "import sys, verl_resrl.tasks.math_grader; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0

@@ -1,0 +1,3 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a training leaves behind, and how it is read."""
