@@ -13,8 +13,9 @@ from torch import Tensor
 from verl_resrl import ResRLConfig, token_weights
 from verl_resrl.algorithm.config import WEIGHTING
 from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.groups import NonFiniteError
 from verl_resrl.algorithm.sampling import hash64
-from verl_resrl.algorithm.weights import NonFiniteError, TokenWeights
+from verl_resrl.algorithm.weights import TokenWeights
 
 
 @dataclass

@@ -15,9 +15,10 @@ from torch import Tensor
 from benchmarks import exact as reference
 from verl_resrl import ResRLConfig, TokenWeights, token_weights
 from verl_resrl.algorithm import residual
+from verl_resrl.algorithm.quantiles import grouped_quantiles
 from verl_resrl.algorithm.sampling import hash64
 from verl_resrl.algorithm.subspace import OVERSAMPLING, _top_right_singular_vectors, fit_subspaces, layer_norm
-from verl_resrl.algorithm.weights import grouped_quantiles, residual_to_weight
+from verl_resrl.algorithm.weighting import residual_to_weight
 
 # float32 against float64: what separates two roundings of one result
 SAME = {"rtol": 0.0, "atol": 2e-4}

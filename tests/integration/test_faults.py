@@ -15,7 +15,7 @@ from verl.utils import tensordict_utils as tu
 from tests.integration.engines import VOCABULARY, make_batch, make_engine, save_model, start_process_group
 from tests.integration.test_engine import SEQUENCES, infer, train, with_advantages
 from tests.integration.test_ranks import PLACES
-from verl_resrl.algorithm.weights import NonFiniteError
+from verl_resrl.algorithm.groups import NonFiniteError
 from verl_resrl.integration.faults import CheckpointError, GuardedEngineMixin, NonFiniteUpdateError
 
 STOP, FALLBACK = {"rank": 5}, {"rank": 5, "on_failure": "fallback"}

@@ -34,7 +34,7 @@ class ResRLConfig:
         on_failure: what to do about numbers that are not finite: "stop", or "fallback". Then groups with such hidden
             states get the weight 1, an update with such a loss or gradient is tried again with weights 1, and both
             are counted.
-        weighting: "residual" is ResRL; the others are its controls, see ``verl_resrl.algorithm.weighting``: "uniform"
+        weighting: "residual" is ResRL; the others are its controls, see ``verl_resrl.algorithm.controls``: "uniform"
             (every negative token gets its group's mean weight), "shuffled" (the weights permuted within the group) and
             "entropy" (the old policy's entropy in place of the residual).
         hidden_state_at: the state that stands for a token: "predicting", at the position whose logits predict it, one

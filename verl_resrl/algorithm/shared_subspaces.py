@@ -11,50 +11,39 @@ from torch import Tensor
 
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
-from verl_resrl.algorithm.sampling import smallest_keys_per_group
+from verl_resrl.algorithm.sampling import hash64, smallest_keys_per_group
 from verl_resrl.algorithm.subspace import Subspaces, fit_subspaces, take
+from verl_resrl.algorithm.tokens import Tokens
 
 
-def subspaces_of_groups(
-    hidden: Tensor,
-    rows: Tensor,
-    number: Tensor,
-    positive: Tensor,
-    keys: Tensor,
-    num_groups: int,
-    config: ResRLConfig,
-    seed: int,
-    exchange: Exchange,
-) -> tuple[Subspaces, Tensor]:
+def subspaces_of_groups(tokens: Tokens, config: ResRLConfig, seed: int, exchange: Exchange) -> tuple[Subspaces, Tensor]:
     """Fit each group's subspace on the rank that owns it and bring it to those that hold tokens of the group.
 
     Args:
-        hidden: hidden states, on the device of ``rows`` or in host memory.
-        rows: (m,) indices of the tokens of active groups, group after group.
-        number: (m,) group of each of them.
-        positive: (m,) bool.
-        keys: (num_tokens,) int64, tokens of a group with the smallest ones are chosen.
-        num_groups: number of active groups.
+        tokens: of active groups, group after group.
         config: settings.
-        seed: of the iteration.
+        seed: of the choice of positive tokens, those with the smallest hash of their key, and of the iteration.
         exchange: to the other ranks.
 
     Returns:
         Subspaces of the groups present here, in their order, and which ones these are: (num_groups,) bool.
     """
-    present = torch.bincount(number, minlength=num_groups) > 0
-    chosen, chosen_number = _choose(rows[positive], number[positive], keys, config.max_positive_tokens, exchange)
+    present = tokens.counts() > 0
+    positives = tokens.where(tokens.positive)
+    keys = hash64(positives.key, seed)
+    chosen = _choose(positives.group, keys, config.max_positive_tokens, exchange)
+    row, group, keys = positives.row[chosen], positives.group[chosen], keys[chosen]
     if exchange.size == 1:
-        counts = torch.bincount(chosen_number, minlength=num_groups)
-        return fit_subspaces(hidden, chosen, counts, config.rank, seed, config.max_workspace_gb), present
+        counts = torch.bincount(group, minlength=tokens.num_groups)
+        return fit_subspaces(tokens.hidden, row, counts, config.rank, seed, config.max_workspace_gb), present
 
-    owner = chosen_number % exchange.size
-    states = exchange.send(take(hidden, chosen), owner)
-    received_keys, received_number = exchange.send(keys[chosen], owner), exchange.send(chosen_number, owner)
+    owner = group % exchange.size
+    states = exchange.send(take(tokens.hidden, row), owner)
+    received_keys, received_group = exchange.send(keys, owner), exchange.send(group, owner)
     order = torch.argsort(received_keys, stable=True)
-    order = order[torch.argsort(received_number[order], stable=True)]
-    owned = torch.arange(num_groups, device=rows.device)[exchange.rank :: exchange.size]
-    counts = torch.bincount(received_number, minlength=num_groups)[owned]
+    order = order[torch.argsort(received_group[order], stable=True)]
+    owned = torch.arange(tokens.num_groups, device=row.device)[exchange.rank :: exchange.size]
+    counts = torch.bincount(received_group, minlength=tokens.num_groups)[owned]
     fitted = fit_subspaces(states, order, counts, config.rank, seed, config.max_workspace_gb)
 
     wanted = exchange.gather(present[None])[:, owned]  # (ranks, owned groups)
@@ -64,16 +53,16 @@ def subspaces_of_groups(
     return Subspaces(*fields), present
 
 
-def _choose(rows: Tensor, number: Tensor, keys: Tensor, limit: int, exchange: Exchange) -> tuple[Tensor, Tensor]:
+def _choose(group: Tensor, keys: Tensor, limit: int, exchange: Exchange) -> Tensor:
     """Choose positive tokens: those of the ``limit`` smallest keys of each group over all ranks.
 
     Returns:
-        Their indices and groups as far as they are here, ordered by group and key.
+        Indices of those that are here, ordered by group and key.
     """
-    best = smallest_keys_per_group(number, keys[rows], limit)
-    if exchange.size > 1:
-        rank = torch.full_like(best, exchange.rank)
-        candidates = exchange.gather(torch.stack([number[best], keys[rows[best]], rank, best], 1))
-        candidates = candidates[smallest_keys_per_group(candidates[:, 0], candidates[:, 1], limit)]
-        best = candidates[candidates[:, 2] == exchange.rank, 3]
-    return rows[best], number[best]
+    best = smallest_keys_per_group(group, keys, limit)
+    if exchange.size == 1:
+        return best
+    rank = torch.full_like(best, exchange.rank)
+    candidates = exchange.gather(torch.stack([group[best], keys[best], rank, best], 1))
+    candidates = candidates[smallest_keys_per_group(candidates[:, 0], candidates[:, 1], limit)]
+    return candidates[candidates[:, 2] == exchange.rank, 3]

@@ -1,63 +1,62 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Controls of ResRL: what is left of its effect when the weights no longer know which token they belong to?
+"""Scores of negative tokens -> weights: what decides how much a token of a wrong response is penalised.
 
-``uniform_weights`` keeps a group's mean weight and nothing else, ``shuffled_weights`` the whole distribution of its
-weights. A method that beats both must owe it to where the weights are. The third control, entropy in place of the
-residual, is a matter of what ``weights.residual_to_weight`` is given.
-
-Both are functions of what a token is, not of the order of the batch or of the rank that holds the token.
+ResRL (arXiv 2605.00380): w = xi + (1 - xi) z with z the residual, clamped and scaled between two quantiles of the
+residuals of the group's negative tokens. ``ResRLConfig.weighting`` chooses another score, or a control.
 """
 
 import torch
 from torch import Tensor
 
+from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.controls import shuffled_weights, uniform_weights
 from verl_resrl.algorithm.exchange import Exchange
-from verl_resrl.algorithm.sampling import hash64, smallest_keys_per_group
+from verl_resrl.algorithm.quantiles import grouped_quantiles
+from verl_resrl.algorithm.tokens import Tokens
 
-FIXED_POINT = 2.0**30  # sums of integers are the same in any order; a group may have 2^33 tokens
+# relative on purpose: massive activations shrink residuals by orders of magnitude, not their information
+DEGENERATE_SPREAD = 1e-4
 
 
-def uniform_weights(weights: Tensor, group: Tensor, num_groups: int, exchange: Exchange) -> Tensor:
-    """Give every token the mean weight of its group.
+def weights_of_negatives(score: Tensor, tokens: Tokens, config: ResRLConfig, seed: int, exchange: Exchange) -> Tensor:
+    """Weigh the negative tokens of active groups.
 
     Args:
-        weights: (n,) float32 in [0, 1], of negative tokens.
+        score: (n,) float32 >= 0 of each token: its residual, or with ``config.weighting`` "entropy" its entropy.
+        tokens: the n negative tokens, group after group.
+        config: settings.
+        seed: of the permutation of ``config.weighting`` "shuffled".
+        exchange: to the ranks that hold the rest of the groups.
+
+    Returns:
+        (n,) float32 in [xi, 1].
+    """
+    quantiles = (config.q_low, config.q_high)
+    limits = grouped_quantiles(exchange.gather(score), exchange.gather(tokens.group), tokens.num_groups, quantiles)
+    weights = residual_to_weight(score, tokens.group, limits, config)
+    if config.weighting == "uniform":
+        return uniform_weights(weights, tokens.group, tokens.num_groups, exchange)
+    if config.weighting == "shuffled":
+        return shuffled_weights(weights, tokens.group, tokens.key, seed, exchange)
+    return weights
+
+
+def residual_to_weight(residual: Tensor, group: Tensor, limits: Tensor, config: ResRLConfig) -> Tensor:
+    """Map residuals of negative tokens to weights, group by group (arXiv 2605.00380).
+
+    Args:
+        residual: (n,) float32 >= 0.
         group: (n,) int64 group of each token, in [0, num_groups).
-        num_groups: number of groups, on all ranks the same.
-        exchange: to the ranks that hold the rest of the groups.
+        limits: (num_groups, 2) float64, quantiles ``q_low`` and ``q_high`` of each group's residuals.
+        config: settings.
 
     Returns:
-        (n,) float32, the same bits whatever the order of the tokens and the number of ranks.
+        (n,) float32 in [xi, 1]; (1 + xi) / 2 throughout a group whose residuals hardly differ.
     """
-    fixed = (weights.double() * FIXED_POINT).round().long()
-    total = torch.zeros(num_groups, dtype=torch.int64, device=weights.device).index_add_(0, group, fixed)
-    total, count = exchange.sum(total), exchange.sum(torch.bincount(group, minlength=num_groups))
-    return (total.double() / FIXED_POINT / count)[group].float()
-
-
-def shuffled_weights(weights: Tensor, group: Tensor, keys: Tensor, seed: int, exchange: Exchange) -> Tensor:
-    """Permute the weights within each group at random.
-
-    The tokens of a group are put in order by one hash of their keys and in another order by a second hash: the r-th
-    of the first order gets the weight of the r-th of the second.
-
-    Args:
-        weights: (n,) float32, of negative tokens.
-        group: (n,) int64 group of each token, numbered alike on all ranks.
-        keys: (n,) int64 identity of each token. Tokens with equal keys, as those of equal responses to one prompt,
-            share their places in the order: which of them gets which of their weights is open.
-        seed: of the permutation.
-        exchange: to the ranks that hold the rest of the groups.
-
-    Returns:
-        (n,) float32: over all ranks, a permutation of the weights of each group.
-    """
-    rank = torch.full_like(group, exchange.rank)
-    rank, all_groups, all_keys = exchange.gather(torch.stack([rank, group, keys], 1)).unbind(1)
-    all_weights = exchange.gather(weights)
-    receivers = smallest_keys_per_group(all_groups, hash64(all_keys, seed, 0), limit=len(all_keys))
-    givers = smallest_keys_per_group(all_groups, hash64(all_keys, seed, 1), limit=len(all_keys))
-    result = torch.empty_like(all_weights)
-    result[receivers] = all_weights[givers]
-    return result[rank == exchange.rank]
+    low, high = limits.unbind(1)
+    degenerate = high - low <= DEGENERATE_SPREAD * high
+    spread = torch.where(degenerate, 1.0, high - low)
+    z = ((residual - low[group]) / spread[group]).clamp(0.0, 1.0)
+    z = torch.where(degenerate[group], 0.5, z)
+    return (config.xi + (1.0 - config.xi) * z).float()

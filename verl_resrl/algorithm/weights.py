@@ -1,10 +1,8 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""``token_weights``, the public door: positive tokens -> subspaces -> residuals -> quantiles -> weights.
+"""``token_weights``, the public door: positive tokens -> subspaces -> residuals -> weights.
 
-ResRL (arXiv 2605.00380): w = xi + (1 - xi) z with z the residual, clamped and scaled between two quantiles of the
-residuals of the group's negative tokens. A group may lie on several ranks; what is not local goes through an
-``Exchange``, which does nothing on one rank.
+A group may lie on several ranks; what is not local goes through an ``Exchange``, which does nothing on one rank.
 """
 
 from dataclasses import dataclass
@@ -14,26 +12,12 @@ from torch import Tensor
 
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.groups import active_groups, non_finite_groups
 from verl_resrl.algorithm.residual import choose_backend, residual_and_alignment
 from verl_resrl.algorithm.sampling import hash64, positions_in_runs
 from verl_resrl.algorithm.shared_subspaces import subspaces_of_groups
-from verl_resrl.algorithm.weighting import shuffled_weights, uniform_weights
-
-# relative on purpose: massive activations shrink residuals by orders of magnitude, not their information
-DEGENERATE_SPREAD = 1e-4
-ROWS_AT_A_TIME = 1024  # of the check for states that are not finite, which a CPU brings to float32
-
-
-class NonFiniteError(ValueError):
-    """Hidden states are NaN or infinite.
-
-    Attributes:
-        sequences: (n,) int64, sequences of this rank that have such tokens; empty if only other ranks do.
-    """
-
-    def __init__(self, sequences: Tensor, message: str) -> None:
-        super().__init__(message)
-        self.sequences = sequences
+from verl_resrl.algorithm.tokens import Tokens
+from verl_resrl.algorithm.weighting import weights_of_negatives
 
 
 @dataclass(frozen=True)
@@ -105,121 +89,30 @@ def token_weights(
         token_keys = hash64(sequence_ids, positions_in_runs(sequence_ids))
 
     all_group_ids = torch.unique(exchange.gather(torch.unique(group_ids)))
-    group = torch.searchsorted(all_group_ids, group_ids)[sequence_ids]
-    positive = is_positive[sequence_ids]
-    non_finite = _non_finite_groups(hidden, sequence_ids, group, len(all_group_ids), config, exchange)
-    active = active_groups(group, positive, len(all_group_ids), config, exchange) & ~non_finite
-
+    tokens = Tokens(
+        hidden=hidden,
+        row=torch.arange(len(hidden), device=device),
+        group=torch.searchsorted(all_group_ids, group_ids)[sequence_ids],
+        positive=is_positive[sequence_ids],
+        key=token_keys,
+        num_groups=len(all_group_ids),
+    )
+    non_finite = non_finite_groups(tokens, sequence_ids, config, exchange)
+    active = active_groups(tokens.group, tokens.positive, tokens.num_groups, config, exchange) & ~non_finite
     weights = torch.ones(len(hidden), device=device)
-    residual = torch.full_like(weights, torch.nan)
-    alignment = torch.full_like(weights, torch.nan)
+    residual, alignment = torch.full_like(weights, torch.nan), torch.full_like(weights, torch.nan)
     result = TokenWeights(weights, residual, alignment, active, non_finite)
     if not active.any():
         return result
 
-    rows = torch.nonzero(active[group]).squeeze(1)
-    number = (active.cumsum(0) - 1)[group[rows]]  # active groups are numbered 0, 1, ...
-    rows, number = rows[torch.argsort(number, stable=True)], number.sort().values
-    subspaces, present = subspaces_of_groups(
-        hidden, rows, number, positive[rows], hash64(token_keys, seed), int(active.sum()), config, seed, exchange
-    )
-    counts = torch.bincount(number, minlength=len(present))[present]
-    e, a = residual_and_alignment(hidden, rows, counts, subspaces, backend)
-    residual[rows], alignment[rows] = e, a
-
-    negative = ~positive[rows]
-    score = entropy[rows] if config.weighting == "entropy" and entropy is not None else e
-    score, rows, number = score[negative], rows[negative], number[negative]
-    quantiles = (config.q_low, config.q_high)
-    limits = grouped_quantiles(exchange.gather(score), exchange.gather(number), len(present), quantiles)
-    w = residual_to_weight(score, number, limits, config)
-    if config.weighting == "uniform":
-        w = uniform_weights(w, number, len(present), exchange)
-    elif config.weighting == "shuffled":
-        w = shuffled_weights(w, number, token_keys[rows], seed, exchange)
-    weights[rows] = w
+    tokens = tokens.of_groups(active)
+    subspaces, present = subspaces_of_groups(tokens, config, seed, exchange)
+    e, a = residual_and_alignment(hidden, tokens.row, tokens.counts()[present], subspaces, backend)
+    residual[tokens.row], alignment[tokens.row] = e, a
+    negatives = tokens.where(~tokens.positive)
+    score = entropy if config.weighting == "entropy" and entropy is not None else residual
+    weights[negatives.row] = weights_of_negatives(score[negatives.row], negatives, config, seed, exchange)
     return result
-
-
-def _non_finite_groups(
-    hidden: Tensor, sequence_ids: Tensor, group: Tensor, num_groups: int, config: ResRLConfig, exchange: Exchange
-) -> Tensor:
-    """(num_groups,) bool, on all ranks the same; every rank raises if one has to."""
-    sums = [part.to(group.device).sum(1, dtype=torch.float32) for part in hidden.split(ROWS_AT_A_TIME)]
-    bad = ~torch.isfinite(torch.cat(sums))
-    per_group = exchange.sum(torch.bincount(group[bad], minlength=num_groups))
-    if config.on_failure == "stop" and per_group.any():
-        message = f"ResRL: hidden states of {int(per_group.sum())} response tokens are NaN or infinite; check the model"
-        raise NonFiniteError(torch.unique(sequence_ids[bad]), message)
-    return per_group > 0
-
-
-def active_groups(group: Tensor, positive: Tensor, num_groups: int, config: ResRLConfig, exchange: Exchange) -> Tensor:
-    """Tell which groups get weights: enough positive tokens and at least one negative token.
-
-    Args:
-        group: (num_tokens,) int64 group of each token, in [0, num_groups).
-        positive: (num_tokens,) bool, whether the token's sequence is positive.
-        num_groups: number of groups.
-        config: settings.
-        exchange: to the ranks that hold the rest of the batch.
-
-    Returns:
-        (num_groups,) bool.
-    """
-    positives = exchange.sum(torch.bincount(group[positive], minlength=num_groups))
-    negatives = exchange.sum(torch.bincount(group[~positive], minlength=num_groups))
-    return (positives >= config.min_positive_tokens) & (negatives > 0)
-
-
-def residual_to_weight(residual: Tensor, group: Tensor, limits: Tensor, config: ResRLConfig) -> Tensor:
-    """Map residuals of negative tokens to weights, group by group (arXiv 2605.00380).
-
-    Args:
-        residual: (n,) float32 >= 0.
-        group: (n,) int64 group of each token, in [0, num_groups).
-        limits: (num_groups, 2) float64, quantiles ``q_low`` and ``q_high`` of each group's residuals.
-        config: settings.
-
-    Returns:
-        (n,) float32 in [xi, 1]; (1 + xi) / 2 throughout a group whose residuals hardly differ.
-    """
-    low, high = limits.unbind(1)
-    degenerate = high - low <= DEGENERATE_SPREAD * high
-    spread = torch.where(degenerate, 1.0, high - low)
-    z = ((residual - low[group]) / spread[group]).clamp(0.0, 1.0)
-    z = torch.where(degenerate[group], 0.5, z)
-    return (config.xi + (1.0 - config.xi) * z).float()
-
-
-def grouped_quantiles(values: Tensor, group: Tensor, num_groups: int, quantiles: tuple[float, ...]) -> Tensor:
-    """Linear-interpolation quantiles of every group by one sort.
-
-    Args:
-        values: (n,) float32 >= 0.
-        group: (n,) int64 in [0, num_groups).
-        num_groups: number of groups, below 2**31.
-        quantiles: each in [0, 1].
-
-    Returns:
-        (num_groups, len(quantiles)) float64, as ``torch.quantile`` has it; NaN for an empty group.
-    """
-    # the bits of non-negative floats sort like the floats: one int64 key holds the group and the value
-    key = (group << 32) | values.clamp_min(0).contiguous().view(torch.int32).long()
-    ordered = (torch.sort(key).values & 0xFFFFFFFF).int().view(torch.float32).double()
-    counts = torch.bincount(group, minlength=num_groups)
-    first = counts.cumsum(0) - counts
-    last = (counts - 1).clamp_min(0)
-    rank = torch.tensor(quantiles, dtype=torch.float64, device=values.device) * last[:, None]
-    below = rank.floor().long()
-    above = torch.minimum(below + 1, last[:, None])
-    if not len(ordered):
-        return torch.full((num_groups, len(quantiles)), torch.nan, dtype=torch.float64, device=values.device)
-    limit = len(ordered) - 1
-    lower = ordered[(first[:, None] + below).clamp(max=limit)]
-    upper = ordered[(first[:, None] + above).clamp(max=limit)]
-    result = lower + (upper - lower) * (rank - below)
-    return torch.where(counts[:, None] > 0, result, torch.nan)
 
 
 def _check_arguments(

@@ -13,8 +13,8 @@ from torch import Tensor
 from verl_resrl.algorithm.advantage import is_positive
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.groups import active_groups
 from verl_resrl.algorithm.sampling import hash64
-from verl_resrl.algorithm.weights import active_groups
 
 PADDING_UID_PREFIX = "pad"  # of the rows that verl appends to make a batch divisible
 

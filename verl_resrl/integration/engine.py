@@ -20,8 +20,9 @@ from verl.utils.device import get_device_id, get_device_name
 
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.groups import NonFiniteError
 from verl_resrl.algorithm.sampling import hash64
-from verl_resrl.algorithm.weights import NonFiniteError, token_weights
+from verl_resrl.algorithm.weights import token_weights
 from verl_resrl.integration.advantages import OWN_ESTIMATOR, check_sessions, weighted_advantages
 from verl_resrl.integration.batch import Batch, per_response_token, read_batch, response_values
 from verl_resrl.integration.displacement import Displacement

@@ -18,7 +18,7 @@ from verl.utils.device import get_device_name
 from verl.workers.engine import BaseEngine
 
 from verl_resrl.algorithm.exchange import Exchange
-from verl_resrl.algorithm.weights import NonFiniteError
+from verl_resrl.algorithm.groups import NonFiniteError
 
 MOST_PROMPTS, MOST_CHARACTERS = 3, 60  # of a rank in a message of one line
 FAILED_WRITE = ("PytorchStreamWriter", "inline_container", "No space left")  # in what torch.save raises on a full disk

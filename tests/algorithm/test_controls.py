@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verl_resrl import ResRLConfig, token_weights
+from verl_resrl.algorithm.controls import shuffled_weights, uniform_weights
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.sampling import hash64
-from verl_resrl.algorithm.weighting import shuffled_weights, uniform_weights
 
 ONE_RANK = Exchange()
 GROUPED = st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1, width=32)), max_size=60)
