@@ -141,7 +141,7 @@ if __name__ == "__main__":
     from benchmarks.soak_report import Result, write_soak_report
     from verl_resrl.evaluation.progress import Phase, Phases
     from verl_resrl.runs.files import read_metrics
-    from verl_resrl.tasks.countdown import generate_problems, write_parquet
+    from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
     try:
         good = soak({k.name: os.environ.get(k.name, "").strip() or k.default for k in KNOBS}, Console())

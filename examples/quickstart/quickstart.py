@@ -67,7 +67,7 @@ class Quickstart:
         """Files of training and held-out problems."""
         if self.settings.train_files:
             return self.settings.train_files, self.settings.val_files
-        from verl_resrl.tasks.countdown import generate_problems, write_parquet
+        from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
         folder = self.settings.out / f"data-{self.data_id}"
         train, test = folder / "train.parquet", folder / "test.parquet"

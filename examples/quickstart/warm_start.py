@@ -15,7 +15,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from verl_resrl.tasks.countdown import Problem, sample_solution
+from verl_resrl.tasks.countdown import Problem
+from verl_resrl.tasks.countdown_solver import sample_solution
 
 STEPS = 800
 BATCH = 32

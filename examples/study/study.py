@@ -92,7 +92,7 @@ class Study:
     def _make_data(self) -> None:
         from quickstart import SIZES, TRAIN_PROBLEMS, WARM_START_FILE
 
-        from verl_resrl.tasks.countdown import generate_problems, write_parquet
+        from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
         with self.phases.phase("puzzles"):
             self.data.mkdir(exist_ok=True)

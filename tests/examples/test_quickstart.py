@@ -30,7 +30,8 @@ from settings import KNOBS, METHODS, QuickstartError, Settings, fingerprint, hel
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.runs.files import read_metrics
-from verl_resrl.tasks.countdown import compute_score, generate_problems, write_parquet
+from verl_resrl.tasks.countdown import compute_score
+from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
 

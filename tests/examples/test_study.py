@@ -32,7 +32,7 @@ from verl_resrl.evaluation.generate import load_model
 from verl_resrl.evaluation.problems import read_problems
 from verl_resrl.evaluation.samples import SAMPLES_FILE
 from verl_resrl.evaluation.states import response_states
-from verl_resrl.tasks.countdown import generate_problems, write_parquet
+from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -285,6 +285,6 @@ def test_areas_are_those_of_the_weights_at_the_verifiers_tokens(tmp_path: Path) 
 def right_answer(problem) -> str:  # type: ignore[no-untyped-def]
     import random
 
-    from verl_resrl.tasks.countdown import sample_solution
+    from verl_resrl.tasks.countdown_solver import sample_solution
 
     return sample_solution(problem, random.Random(0)).text

@@ -11,16 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from verl_resrl.tasks.countdown import (
-    DATA_SOURCE,
-    Problem,
-    canonical_answer,
-    compute_score,
-    generate_problems,
-    sample_solution,
-    solutions_by_target,
-    write_parquet,
-)
+from verl_resrl.tasks.countdown import DATA_SOURCE, Problem, canonical_answer, compute_score
+from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
+from verl_resrl.tasks.countdown_solver import sample_solution, solutions_by_target
 
 OPERATIONS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Countdown: reach the target from the given numbers with + - *, each number used at most once.
+"""Countdown, puzzle and verifier: reach the target from the given numbers with + - *, each number used at most once.
 
 The prompt ``8649>47:`` gives the numbers 8, 6, 4, 9 (one digit each) and the target 47. A response writes its steps
 and ends with the target: ``6+9=15,8*4=32,15+32=47``. A step takes two numbers that are still there, given ones or
@@ -9,25 +9,15 @@ results, and puts its result in their place. Results are natural numbers, writte
 The file has no import from this package, so that verl can load it by path as its reward function.
 """
 
-import itertools
-import os
-import random
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import NamedTuple
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 DATA_SOURCE = "countdown"
 OPERATIONS = "+-*"
 # longer than any response that could be right; parsing stays cheap whatever a model writes
 MAX_RESPONSE_CHARS = 1000
-# of the solver's steps, not the verifier's: two digits, so that a small model can learn the arithmetic
-LARGEST_RESULT = 99
 _NATURAL = "(0|[1-9][0-9]{0,8})"
 _STEP = re.compile(f"{_NATURAL}([+*-]){_NATURAL}={_NATURAL}")
 _GROUND_TRUTH = re.compile("([1-9]{2,6})>([0-9]{1,9})")
@@ -94,24 +84,13 @@ class Node(NamedTuple):
         return "".join(self.terms)
 
 
-@dataclass(frozen=True)
-class Solution:
-    """A right answer.
-
-    Attributes:
-        text: the response.
-        expression: its canonical form.
-    """
-
-    text: str
-    expression: str
-
-
-def _given(number: int) -> Node:
+def given(number: int) -> Node:
+    """A given number."""
     return Node(number, (f"+{number}",), (str(number),), 0)
 
 
-def _apply(a: Node, operation: str, b: Node) -> Node:
+def apply(a: Node, operation: str, b: Node) -> Node:
+    """The result of a step; ``operation`` is one of ``OPERATIONS``."""
     steps = a.steps + b.steps + 1
     if operation == "*":
         factors = tuple(sorted(a.factors + b.factors))
@@ -135,7 +114,7 @@ def replay(numbers: Sequence[int], response: str) -> Node | None:
     """
     if len(response) > MAX_RESPONSE_CHARS:
         return None
-    pool = [_given(n) for n in numbers]
+    pool = [given(n) for n in numbers]
     for text in response.strip().split(","):
         match = _STEP.fullmatch(text)
         if match is None:
@@ -143,7 +122,7 @@ def replay(numbers: Sequence[int], response: str) -> Node | None:
         a, b = _take(pool, int(match[1])), _take(pool, int(match[3]))
         if a is None or b is None:
             return None
-        result = _apply(a, match[2], b)
+        result = apply(a, match[2], b)
         if result.value != int(match[4]):
             return None
         pool.append(result)
@@ -216,139 +195,3 @@ def compute_score(
     last = replay(problem.numbers, solution_str)
     right = last is not None and last.value == problem.target
     return {"score": float(right), "legal": float(last is not None)}
-
-
-def derivations(numbers: Sequence[int], largest: int) -> Iterator[tuple[Node, str]]:
-    """Enumerate every response to these numbers in which each step serves the last result, once.
-
-    Args:
-        numbers: the given numbers.
-        largest: skip steps with a larger result.
-
-    Yields:
-        The last result, as ``replay`` would return it, and the response.
-    """
-    yield from _derive([_given(n) for n in numbers], [], largest)
-
-
-def _derive(pool: list[Node], texts: list[str], largest: int) -> Iterator[tuple[Node, str]]:
-    for a, others in _each_taken(pool):
-        for b, rest in _each_taken(others):
-            for operation in OPERATIONS:
-                result = _apply(a, operation, b)
-                if not 0 <= result.value <= largest:
-                    continue
-                written = [*texts, f"{a.value}{operation}{b.value}={result.value}"]
-                if result.steps == len(written):
-                    yield result, ",".join(written)
-                if rest:
-                    yield from _derive([*rest, result], written, largest)
-
-
-def _each_taken(pool: list[Node]) -> Iterator[tuple[Node, list[Node]]]:
-    """Take each value once; of several equal ones the latest, as the verifier does."""
-    values = [node.value for node in pool]
-    for index, node in enumerate(pool):
-        if node.value not in values[index + 1 :]:
-            yield node, pool[:index] + pool[index + 1 :]
-
-
-@cache
-def solutions_by_target(numbers: tuple[int, ...]) -> dict[int, dict[str, tuple[str, ...]]]:
-    """Solve all problems with these numbers, by steps whose results are at most ``LARGEST_RESULT``.
-
-    Args:
-        numbers: the given numbers.
-
-    Returns:
-        For each target that can be reached and is not itself given: canonical answer -> the responses that give it.
-    """
-    found: dict[int, dict[str, set[str]]] = {}
-    for node, text in derivations(numbers, LARGEST_RESULT):
-        if node.value not in numbers:
-            found.setdefault(node.value, {}).setdefault(node.expression, set()).add(text)
-    return {
-        target: {expression: tuple(sorted(texts)) for expression, texts in sorted(answers.items())}
-        for target, answers in sorted(found.items())
-    }
-
-
-def sample_solution(problem: Problem, rng: random.Random) -> Solution:
-    """Draw a right answer: an answer uniformly from the distinct ones, then a way to write it.
-
-    Args:
-        problem: must be solvable.
-        rng: source of randomness.
-
-    Raises:
-        ValueError: the problem has no solution.
-    """
-    answers = solutions_by_target(tuple(sorted(problem.numbers))).get(problem.target)
-    if not answers:
-        raise ValueError(f"Countdown: {problem.ground_truth} has no solution")
-    expression = rng.choice(list(answers))
-    return Solution(rng.choice(answers[expression]), expression)
-
-
-def generate_problems(
-    train: int,
-    test: int,
-    seed: int,
-    num_numbers: int = 4,
-    min_answers: int = 5,
-    targets: Iterable[int] = range(10, 100),
-) -> tuple[list[Problem], list[Problem]]:
-    """Draw training and held-out problems with several right answers each.
-
-    No problem appears twice, not even with its numbers in another order.
-
-    Args:
-        train: number of training problems.
-        test: number of held-out problems.
-        seed: same seed, same problems; the held-out ones do not depend on ``train``.
-        num_numbers: how many numbers are given.
-        min_answers: fewest distinct right answers of a problem.
-        targets: allowed targets.
-
-    Returns:
-        Training problems, held-out problems.
-
-    Raises:
-        ValueError: there are not that many such problems.
-    """
-    allowed = set(targets)
-    found = [
-        (numbers, target)
-        for numbers in itertools.combinations_with_replacement(range(1, 10), num_numbers)
-        for target, answers in solutions_by_target(numbers).items()
-        if target in allowed and len(answers) >= min_answers
-    ]
-    if train + test > len(found):
-        raise ValueError(f"Countdown: {train} + {test} problems wanted, only {len(found)} have {min_answers} answers")
-    rng = random.Random(seed)
-    rng.shuffle(found)
-    shown = [Problem(tuple(rng.sample(numbers, len(numbers))), target) for numbers, target in found[: test + train]]
-    return shown[test:], shown[:test]
-
-
-def write_parquet(problems: Sequence[Problem], split: str, path: Path) -> None:
-    """Write problems in verl's data format; the file appears whole or not at all.
-
-    Args:
-        problems: one row each.
-        split: "train" or "test".
-        path: the file.
-    """
-    rows = [
-        {
-            "data_source": DATA_SOURCE,
-            "prompt": [{"role": "user", "content": problem.prompt}],
-            "ability": "arithmetic",
-            "reward_model": {"style": "rule", "ground_truth": problem.ground_truth},
-            "extra_info": {"index": index, "split": split},
-        }
-        for index, problem in enumerate(problems)
-    ]
-    unfinished = path.with_name(path.name + ".tmp")
-    pq.write_table(pa.Table.from_pylist(rows), unfinished)
-    os.replace(unfinished, path)

@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of verl's parquet files for agents, written whole or not at all."""
+"""Rows of verl's parquet files, written whole or not at all."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     """Write rows to a parquet file that appears whole or not at all.
 
     Args:
-        rows: of ``agent_row``, at least one.
+        rows: such as those of ``agent_row``, at least one.
         file: where to; its folder is created.
 
     Raises:
