@@ -53,6 +53,7 @@ setup(
     entry_points={
         "console_scripts": ["resrl = verl_resrl.cli:app"],
         "verl.plugins": ["verl_resrl = verl_resrl.integration.plugin"],
+        "verl_resrl.code_judges": ["sandbox_fusion = verl_resrl.integration.sandbox_fusion:judge_remotely"],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

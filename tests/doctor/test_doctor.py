@@ -21,6 +21,7 @@ from verl_resrl.algorithm.residual import reference
 from verl_resrl.cli import app
 from verl_resrl.doctor import checkup, computation, registration, versions
 from verl_resrl.doctor.finding import Finding, NotHere, Problem
+from verl_resrl.integration import registered
 
 
 def test_this_installation_is_sound() -> None:
@@ -82,7 +83,7 @@ def test_a_policy_that_leaves_the_plugin_out_is_named(monkeypatch: pytest.Monkey
 
 
 def test_a_plugin_that_did_not_load_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, registration.PLUGIN)
+    monkeypatch.delitem(sys.modules, registered.PLUGIN)
     assert problem(registration.check_plugin)[0] == "it could not be loaded"
 
 
@@ -98,7 +99,7 @@ def test_a_name_that_verl_does_not_know_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_switch_that_does_not_compose_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registration, "_switches", lambda: [("method", "none")])
+    monkeypatch.setattr(registered, "switches", lambda: [("method", "none")])
     detail, advice = problem(registration.check_config_groups)
     assert "+method=none does not compose: " in detail
     assert "hydra_plugins" in advice

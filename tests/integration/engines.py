@@ -16,7 +16,7 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
 from verl.workers.engine import EngineRegistry
 
-from verl_resrl.integration.engine import MODEL_TYPE
+from verl_resrl.integration.engine_settings import MODEL_TYPE
 from verl_resrl.integration.fsdp import ResRLFSDPEngineConfig
 
 VOCABULARY = 50

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from verl.workers.config import HFModelConfig
 
 from tests.integration.engines import VOCABULARY
-from verl_resrl.integration.engine import MODEL_TYPE
+from verl_resrl.integration.engine_settings import MODEL_TYPE
 from verl_resrl.integration.megatron import ResRLMegatronEngine, ResRLMegatronEngineConfig
 from verl_resrl.integration.tap import HiddenStateTap
 

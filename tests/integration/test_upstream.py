@@ -11,7 +11,8 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 import verl_resrl.integration
-from verl_resrl.integration.upstream import MEGATRON_NAMES, NAMES, OUR_KEYS, PASSED_ON, Name, missing
+from verl_resrl.integration.upstream import missing
+from verl_resrl.integration.upstream_names import MEGATRON_NAMES, NAMES, OUR_KEYS, PASSED_ON, Name
 
 PACKAGE = Path(verl_resrl.integration.__file__).parents[1]
 YAML_FILES = sorted((PACKAGE / "integration" / "config").glob("*/*.yaml"))
@@ -51,7 +52,13 @@ def test_table_has_every_name_that_is_imported() -> None:
                 for alias in node.names:
                     path = f"{node.module}.{alias.name}"
                     known = any(name == path or name.startswith(path + ".") for name in listed)
-                    assert known, f"{file.relative_to(PACKAGE)} imports {path}, which upstream.py does not list"
+                    assert known, f"{file.relative_to(PACKAGE)} imports {path}, which upstream_names.py does not list"
+
+
+def test_whoever_is_said_to_need_a_name_exists() -> None:
+    for user in {user for name in (*NAMES, *MEGATRON_NAMES) for user in name.used_by}:
+        path = PACKAGE.parent / user if "/" in user else PACKAGE / user.replace(".", "/")
+        assert path.is_dir() or path.with_suffix(".py").is_file(), user
 
 
 @pytest.mark.parametrize("file", YAML_FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")

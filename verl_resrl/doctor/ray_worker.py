@@ -32,11 +32,10 @@ def check_ray_worker() -> str:
     return f"loaded in {where}"
 
 
-def _look() -> tuple[str, bool, list[str]]:
-    """Runs in the worker."""
+def _look() -> tuple[str, bool, set[str]]:
+    """Runs in the worker, which may lack this package: then the import fails there."""
     import sys
 
-    import verl  # noqa: F401
-    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+    from verl_resrl.integration.registered import estimators_after_import
 
-    return sys.executable, "verl_resrl.integration.plugin" in sys.modules, sorted(ADV_ESTIMATOR_REGISTRY)
+    return sys.executable, *estimators_after_import()

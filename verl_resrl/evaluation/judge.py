@@ -61,7 +61,7 @@ class Judge:
         self._threshold, self._kwargs = threshold, dict(kwargs or {})
         self._answer_of: Callable[[str, Any], str | None] | None = None
         if reward_file is None:
-            from verl.utils.reward_score import default_compute_score
+            from verl_resrl.integration.default_reward import default_compute_score
 
             self._compute_score: Callable[..., Any] = default_compute_score
         else:

@@ -62,3 +62,11 @@ def check_sessions(data: TensorDict, adv_estimator: str, exchange: Exchange) -> 
             f"algorithm.adv_estimator={adv_estimator} would count the reward of a session once for each: set "
             "algorithm.adv_estimator=grpo, which counts it once (lambda_pos is then applied in the update)"
         )
+
+
+def negative_advantage_scale(data: TensorDict, exchange: Exchange) -> float:
+    """Share of the negative advantage that the weights leave: sum |w A| / sum |A| over tokens with A < 0."""
+    size = data["advantages"].values().clamp(max=0).abs().double()
+    left = torch.stack([(size * data["resrl_weights"].values()).sum(), size.sum()])
+    weighted, whole = exchange.sum(left).tolist()
+    return weighted / whole if whole > 0 else 1.0

@@ -9,67 +9,33 @@ runs without ResRL never touch it, when the configuration of a ResRL run causes 
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from tensordict import TensorDict
 from torch import Tensor, nn
 from verl.utils import tensordict_utils as tu
-from verl.utils.device import get_device_id, get_device_name
+from verl.utils.device import get_device_name
 
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.groups import NonFiniteError
-from verl_resrl.algorithm.sampling import hash64
-from verl_resrl.algorithm.weights import token_weights
-from verl_resrl.integration.advantages import OWN_ESTIMATOR, check_sessions, weighted_advantages
-from verl_resrl.integration.batch import Batch, per_response_token, read_batch, response_values
+from verl_resrl.integration.advantages import (
+    OWN_ESTIMATOR,
+    check_sessions,
+    negative_advantage_scale,
+    weighted_advantages,
+)
+from verl_resrl.integration.batch import Batch, read_batch
+from verl_resrl.integration.batch_weights import weight_fields, weights_of_batch
 from verl_resrl.integration.displacement import Displacement
 from verl_resrl.integration.faults import GuardedEngineMixin
-from verl_resrl.integration.metrics import fallback_metrics, group_metrics, memory_metrics, weight_metrics
+from verl_resrl.integration.metrics import fallback_metrics, group_metrics
 from verl_resrl.integration.policy_loss import POSITIVE_TOKENS, SHIFT_SUM
 from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
 
-MODEL_TYPE = "resrl"
 _ROW = "resrl_row"  # number of a sequence in its batch, to recognise it in a micro-batch
-
-
-def resrl_settings(resrl: Any, bypass_mode: bool) -> ResRLConfig:
-    """Validate what the engine's configuration says of ResRL.
-
-    Args:
-        resrl: settings; a mapping with the fields of ``ResRLConfig`` is converted.
-        bypass_mode: whether verl skips the old_log_prob pass (``algorithm.rollout_correction.bypass_mode``).
-
-    Raises:
-        ValueError: a setting is out of range, or the old_log_prob pass, which ResRL needs, is skipped.
-    """
-    if bypass_mode:
-        raise ValueError(
-            "ResRL takes its hidden states from the old_log_prob pass, which bypass mode skips: set "
-            "algorithm.rollout_correction.bypass_mode=False (decoupled mode works), or use another +method="
-        )
-    return resrl if isinstance(resrl, ResRLConfig) else ResRLConfig(**resrl)
-
-
-def check_engine(name: str, strategies: Collection[str], strategy: str) -> None:
-    """Check that the configuration of this engine is the one of the actor's.
-
-    Args:
-        name: of the choice ``resrl_engine=``.
-        strategies: values of ``actor_rollout_ref.actor.strategy`` that it is for.
-        strategy: the actor's.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if strategy not in strategies:
-        other = "megatron" if strategy == "megatron" else "dp"
-        advice = f"add resrl_engine={other}" if other != name else f"ResRL does not run on {strategy}"
-        raise ValueError(
-            f"ResRL: resrl_engine={name} is for {' and '.join(strategies)}, the actor's is {strategy}: {advice}"
-        )
 
 
 class ResRLEngineMixin(GuardedEngineMixin):
@@ -116,7 +82,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
             output = super().infer_batch(data, loss_function)
             self._metrics = group_metrics(batch, torch.zeros_like(batch.active), exchange)
             nothing = torch.empty(0)
-            output["model_output"].update(_model_output(batch, nothing, nothing, nothing))
+            output["model_output"].update(weight_fields(batch, nothing, nothing, nothing))
             return output
 
         states = ResponseStates(
@@ -136,7 +102,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
             self._states = None
             data.pop(_ROW)
         try:
-            weights = self._compute_weights(batch, states, exchange, data, output["model_output"])
+            weights = self._weigh(data, batch, states, output["model_output"], exchange)
         except NonFiniteError as error:
             raise self.non_finite_hidden_states(error, data) from None
         output["model_output"].update(weights)
@@ -153,45 +119,22 @@ class ResRLEngineMixin(GuardedEngineMixin):
         assert self._states is not None
         self._states.store(hidden, micro_batch[_ROW].cpu(), starts)
 
-    def _compute_weights(
-        self,
-        batch: Batch,
-        states: ResponseStates,
-        exchange: Exchange,
-        data: TensorDict,
-        model_output: dict[str, Tensor],
+    def _weigh(
+        self, data: TensorDict, batch: Batch, states: ResponseStates, model_output: dict[str, Any], exchange: Exchange
     ) -> dict[str, Tensor]:
+        """Turn the hidden states that were kept into what verl's batch gets; also sets what the update reports."""
         assert self._resrl is not None
         begin = time.perf_counter()
-        hidden = states.hidden()
-        device = torch.device(get_device_id())
-        entropy = None
-        if self._resrl.weighting == "entropy":  # verl's pass computes it for its own metrics
-            rows = model_output["entropy"].unbind()
-            entropy = response_values(rows, batch.prompt_lengths, batch.response_lengths)[batch.wanted].to(device)
-        out = token_weights(
-            hidden if hidden.dtype == torch.bfloat16 else hidden.float(),
-            states.sequence_ids.to(device),
-            batch.group_ids.to(device),
-            batch.positive.to(device),
-            config=self._resrl,
-            seed=self.engine_config.seed,
-            token_keys=hash64(batch.sequence_keys[states.sequence_ids], states.positions).to(device),
-            exchange=exchange,
-            entropy=entropy,
-        )
-        negative = ~batch.positive[states.sequence_ids].to(device)
-        self._metrics = group_metrics(batch, out.non_finite.cpu(), exchange)
-        self._metrics |= weight_metrics(negative, out, hidden.shape[1], exchange)
-        result = _model_output(batch, out.weights, out.residual, out.alignment)
-        self._metrics |= memory_metrics(hidden, device)
+        out, metrics = weights_of_batch(batch, states, model_output, self._resrl, self.engine_config.seed, exchange)
         if self._resrl.measure_lld and out.active.any():
             log_probs = model_output["log_probs"]
             self._displacement = Displacement(data, batch, states.sequence_ids, out, log_probs, exchange)
-        self._metrics["resrl/seconds"] = time.perf_counter() - begin
-        self._metrics["resrl/exchange_seconds"] = exchange.seconds
-        self._metrics["resrl/exchange_gb"] = exchange.bytes_sent / 1e9
-        return result
+        fields = weight_fields(batch, out.weights, out.residual, out.alignment)
+        metrics["resrl/seconds"] = time.perf_counter() - begin
+        metrics["resrl/exchange_seconds"] = exchange.seconds
+        metrics["resrl/exchange_gb"] = exchange.bytes_sent / 1e9
+        self._metrics = metrics
+        return fields
 
     # -- update --------------------------------------------------------------------------------------------------
 
@@ -219,7 +162,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
         self._report_shift(metrics, exchange)
         own = self._metrics | fallback_metrics(self._metrics, failure, data["resrl_weights"], data["uid"], exchange)
         metrics.update({name: [value] for name, value in own.items()})
-        metrics["resrl/negative_advantage_scale"] = [_negative_scale(data, exchange)]
+        metrics["resrl/negative_advantage_scale"] = [negative_advantage_scale(data, exchange)]
         if self._displacement is not None and tu.get_non_tensor_data(data, key="update_lr_scheduler", default=False):
             metrics.update({name: [value] for name, value in self._measure_displacement().items()})
         return outputs
@@ -241,20 +184,3 @@ class ResRLEngineMixin(GuardedEngineMixin):
         total, tokens = exchange.sum(torch.tensor(sums, dtype=torch.float64)).tolist()
         if tokens:
             metrics["resrl/positive_logp_shift"] = [total / tokens]
-
-
-def _model_output(batch: Batch, weights: Tensor, residual: Tensor, alignment: Tensor) -> dict[str, Tensor]:
-    """What goes beside the log-probabilities into verl's batch: one value per response token, jagged."""
-    return {
-        "resrl_weights": per_response_token(weights, batch, fill=1.0),
-        "resrl_residual": per_response_token(residual, batch, fill=torch.nan),
-        "resrl_alignment": per_response_token(alignment, batch, fill=torch.nan),
-    }
-
-
-def _negative_scale(data: TensorDict, exchange: Exchange) -> float:
-    """Share of the negative advantage that the weights leave: sum |w A| / sum |A| over tokens with A < 0."""
-    size = data["advantages"].values().clamp(max=0).abs().double()
-    left = torch.stack([(size * data["resrl_weights"].values()).sum(), size.sum()])
-    weighted, whole = exchange.sum(left).tolist()
-    return weighted / whole if whole > 0 else 1.0

@@ -16,7 +16,8 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.cpu.engine import CPUEngineMixin
 from verl_resrl.integration.advantages import OWN_ESTIMATOR
-from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
+from verl_resrl.integration.engine import ResRLEngineMixin
+from verl_resrl.integration.engine_settings import MODEL_TYPE, check_engine, resrl_settings
 from verl_resrl.integration.tap import find_decoder_layers, layer_index
 
 if TYPE_CHECKING:

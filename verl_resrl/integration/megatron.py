@@ -21,7 +21,8 @@ from verl.workers.engine.megatron.transformer_impl import MegatronEngineWithLMHe
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.integration.advantages import OWN_ESTIMATOR
-from verl_resrl.integration.engine import MODEL_TYPE, ResRLEngineMixin, check_engine, resrl_settings
+from verl_resrl.integration.engine import ResRLEngineMixin
+from verl_resrl.integration.engine_settings import MODEL_TYPE, check_engine, resrl_settings
 from verl_resrl.integration.tap import layer_index
 
 _HIDDEN = "resrl_hidden"

@@ -7,7 +7,6 @@ verl finds it as ``reward.custom_reward_function.path=pkg://verl_resrl.tasks.cod
 """
 
 import json
-import logging
 import os
 import re
 import secrets
@@ -16,13 +15,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from importlib.metadata import entry_points
 from typing import Any
 
 from verl_resrl.tasks.sandbox import Limits, Outcome, run
 
 MAX_PROGRAM_CHARS = 100_000
-logger = logging.getLogger(__name__)
+REMOTE_JUDGES = "verl_resrl.code_judges"  # group of entry points
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*$", re.MULTILINE)
 # verl has reward.num_workers (8) processes that judge answers, each in many threads; resrl eval is one process
 PROCESSES = "RESRL_REWARD_PROCESSES"
@@ -233,20 +232,6 @@ def _same_json(written: str, expected: str) -> bool:
 
 
 def _judge_remotely(program: str, tests: Tests, url: str, memory_bytes: int) -> str:
-    from verl.utils.reward_score.sandbox_fusion import compute_score as verl_compute_score
-
-    completion = f"```python\n{tests.prefix}\n{program}\n```"
-    given = json.loads(tests.to_json())
-    share, details = verl_compute_score(url, _remote_slots(), memory_bytes >> 20, completion, given)
-    failures = [
-        detail for detail in details if detail.get("status") in ("api_error", "sandbox_error", "internal_error")
-    ]
-    if failures:
-        logger.error("code reward: the sandbox-fusion server at %s did not judge an answer: %s", url, failures[0])
-        return "sandbox_error"
-    return "right" if share == 1.0 else "wrong_answer"
-
-
-@cache
-def _remote_slots() -> threading.Semaphore:
-    return threading.Semaphore(8)  # requests at a time, of each of verl's processes that judge
+    """The client is verl's, which tasks do not import: whoever offers one has an entry point."""
+    (client,) = entry_points(group=REMOTE_JUDGES, name="sandbox_fusion")
+    return client.load()(program, tests, url, memory_bytes)

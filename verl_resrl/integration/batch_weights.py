@@ -1,0 +1,72 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Hidden states of a batch of verl -> its weights, metrics, and the fields that go back into the batch."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from verl.utils.device import get_device_id
+
+from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.sampling import hash64
+from verl_resrl.algorithm.weights import TokenWeights, token_weights
+from verl_resrl.integration.batch import Batch, per_response_token, response_values
+from verl_resrl.integration.metrics import group_metrics, memory_metrics, weight_metrics
+from verl_resrl.integration.tap import ResponseStates
+
+
+def weights_of_batch(
+    batch: Batch,
+    states: ResponseStates,
+    model_output: dict[str, Any],
+    config: ResRLConfig,
+    seed: int,
+    exchange: Exchange,
+) -> tuple[TokenWeights, dict[str, float]]:
+    """Compute the weights of the wanted tokens of a batch.
+
+    Args:
+        batch: what ``read_batch`` made of it.
+        states: hidden states of its wanted tokens.
+        model_output: of verl's old_log_prob pass; has ``entropy`` where ``config.weighting`` needs it.
+        config: settings.
+        seed: of the choice of positive tokens and of the subspaces.
+        exchange: to the ranks that hold the rest of the batch.
+
+    Returns:
+        The weights of the wanted tokens, and metrics under ``resrl/``.
+
+    Raises:
+        NonFiniteError: a hidden state is not finite, and ``config.on_failure`` is "stop"; raised on every rank.
+    """
+    hidden, device = states.hidden(), torch.device(get_device_id())
+    entropy = None
+    if config.weighting == "entropy":  # verl's pass computes it for its own metrics
+        rows = model_output["entropy"].unbind()
+        entropy = response_values(rows, batch.prompt_lengths, batch.response_lengths)[batch.wanted].to(device)
+    out = token_weights(
+        hidden if hidden.dtype == torch.bfloat16 else hidden.float(),
+        states.sequence_ids.to(device),
+        batch.group_ids.to(device),
+        batch.positive.to(device),
+        config=config,
+        seed=seed,
+        token_keys=hash64(batch.sequence_keys[states.sequence_ids], states.positions).to(device),
+        exchange=exchange,
+        entropy=entropy,
+    )
+    negative = ~batch.positive[states.sequence_ids].to(device)
+    metrics = group_metrics(batch, out.non_finite.cpu(), exchange)
+    metrics |= weight_metrics(negative, out, hidden.shape[1], exchange)
+    return out, metrics | memory_metrics(hidden, device)
+
+
+def weight_fields(batch: Batch, weights: Tensor, residual: Tensor, alignment: Tensor) -> dict[str, Tensor]:
+    """What goes beside the log-probabilities into verl's batch: one value per response token, jagged."""
+    return {
+        "resrl_weights": per_response_token(weights, batch, fill=1.0),
+        "resrl_residual": per_response_token(residual, batch, fill=torch.nan),
+        "resrl_alignment": per_response_token(alignment, batch, fill=torch.nan),
+    }
