@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tests.evaluation.test_evaluation import call
+from tests.evaluation.evaluations import call
 from tests.integration.test_composition import composed
 from tests.training.test_agent_training import games, save_gambler  # noqa: F401 (a fixture)
 from verl_resrl.evaluation.agents import settings_of, successes, verl_command

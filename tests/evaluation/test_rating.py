@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.evaluation.test_evaluation import call, row, write_rows
+from tests.evaluation.evaluations import call, row, write_rows
 from tests.integration.engines import save_model
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.rating import codeforces_summary, percentile, read_users

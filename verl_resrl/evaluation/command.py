@@ -2,21 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line of ``resrl eval``. What it needs is imported when it runs, so that ``--help`` is quick."""
 
-import json
 import os
 import sys
 import threading
-from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings, named_file
-
-if TYPE_CHECKING:
-    from verl_resrl.evaluation.run_settings import RunSettings
+from verl_resrl.evaluation.settings import EvaluationError
 
 HELP = """Sample many responses to each problem, verify them with the reward function of training, and summarise.
 
@@ -145,8 +140,7 @@ def evaluate(
     # threads that spin for long while they wait take the cores from whatever else runs; read when torch is loaded
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    from verl_resrl.evaluation.models import find_targets
-    from verl_resrl.evaluation.run_settings import read_run_settings
+    from verl_resrl.evaluation.command_settings import settings_of_targets
 
     sys.path.append(os.getcwd())  # where python -m, by which verl is started, looks for pkg://MODULE
     try:
@@ -157,27 +151,8 @@ def evaluate(
             return
         # read by tasks.code_reward: here one process judges, not verl's eight
         os.environ.setdefault("RESRL_REWARD_PROCESSES", "1")
-        options: dict[str, Any] = context.params | _protocol(context, benchmark)
-        k, reward_file = options["k"], options["reward_file"]
-        same = ("n", "averaged", "temperature", "top_p", "max_tokens", "max_prompt_tokens", "seed", "limit")
-        more = ("threshold", "tensor_parallel_size", "token_weights")
-        common = {name: options[name] for name in (*same, *more)} | {
-            "data": tuple(str(file.expanduser().resolve()) for file in options["data"] or ()),
-            "k": _numbers("k", k) if k is not None else _powers_of_two(options["n"]),
-            "reward_file": _reward_file(reward_file) if reward_file else None,
-            "codeforces_users": str(codeforces_users.expanduser().resolve()) if codeforces_users else None,
-            "chat_template_kwargs": _json_object(options["chat_template_kwargs"]),
-        }
-        runs = {folder: read_run_settings(folder) for folder in run or []}
-        out = out.expanduser() if out is not None else None
-        targets = find_targets(model, runs, _numbers("steps", steps) if steps is not None else (), out, benchmark)
-        of_runs = _of_runs(runs, _given(context) | ({"reward_file", "threshold"} if benchmark is not None else set()))
-        if backend not in BACKENDS:
-            raise EvaluationError(f"--backend {backend} must be one of {', '.join(BACKENDS)}")
+        settings = settings_of_targets(context.params, _given(context))
         # the cheapest checks come first: loading torch takes seconds
-        settings = {
-            target: Settings(model=target.model, **(common | of_runs.get(target.run, {}))) for target in targets
-        }
         from verl_resrl.evaluation.evaluate_targets import evaluate_targets
 
         evaluate_targets(settings, backend, Console(markup=False))
@@ -203,74 +178,3 @@ def _is_of_agents(benchmark: str) -> bool:
     from verl_resrl.tasks.benchmarks import AGENT_BENCHMARKS
 
     return benchmark in AGENT_BENCHMARKS
-
-
-def _protocol(context: typer.Context, benchmark: str | None) -> dict[str, Any]:
-    """Options of a benchmark's protocol, less those that were given."""
-    if benchmark is None:
-        return {}
-    from verl_resrl.evaluation.protocol import options_of
-
-    given = _given(context)
-    options = {name: value for name, value in options_of(benchmark).items() if name not in given}
-    if "n" in given:  # a quick look: what needs more responses is left out
-        n = context.params["n"]
-        options |= {"k": ",".join(k for k in options["k"].split(",") if int(k) <= n)} if "k" in options else {}
-        options |= {"averaged": None} if options.get("averaged", 0) > n else {}
-    for file in options.get("data", ()):
-        if not file.exists():
-            raise EvaluationError(f"{file} does not exist: python scripts/prepare_data.py {benchmark} writes it")
-    return options
-
-
-def _of_runs(runs: Mapping[Path, "RunSettings | None"], given: Collection[str]) -> dict[Path | None, dict[str, Any]]:
-    """What the trainings say and the command line does not; tells the user what it is."""
-    found: dict[Path | None, dict[str, Any]] = {}
-    for folder, settings in runs.items():
-        if settings is None:
-            continue
-        found[folder] = own = settings.options(given)
-        if own.get("reward_file") is not None:
-            if not Path(own["reward_file"]).is_file():
-                raise EvaluationError(
-                    f"--run: {folder} was trained with the reward function in {own['reward_file']}, which is not here: "
-                    "name it with --reward-file"
-                )
-            typer.echo(f"{folder}: reward function of the training, {own['reward_name']} in {own['reward_file']}")
-        if settings.start is None and settings.model is not None:
-            typer.echo(f"{folder}: the model that it started from, {settings.model}, is not here and is left out")
-    return found
-
-
-def _reward_file(path: str) -> str:
-    try:
-        return str(Path(named_file(path)).expanduser().resolve())
-    except EvaluationError as error:
-        raise EvaluationError(f"--reward-file {error}") from None
-
-
-def _numbers(name: str, text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise EvaluationError(f"--{name} {text} must be numbers with commas between, such as 1,2,4") from None
-
-
-def _powers_of_two(n: int) -> tuple[int, ...]:
-    from verl_resrl.statistics.passk import powers_of_two
-
-    return tuple(powers_of_two(max(n, 0)))
-
-
-def _json_object(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise EvaluationError(f"--chat-template-kwargs is not JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise EvaluationError(
-            f'--chat-template-kwargs {text} must be a JSON object, such as {{"enable_thinking": false}}'
-        )
-    return value

@@ -8,9 +8,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from verl_resrl.report.chart import Chart, add_band, empty_figure, key
-from verl_resrl.report.matched import match, paths
+from verl_resrl.report.matched import paths
 from verl_resrl.report.styles import Style
 from verl_resrl.report.tables import OVERALL, last_steps
+from verl_resrl.statistics.frontier import match
 
 NO_EVALUATIONS = "No run has an evaluation. Run `resrl eval` on the checkpoints of each run."
 

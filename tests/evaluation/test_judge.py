@@ -1,0 +1,71 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Responses judged by a user's reward function, or by verl's."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.evaluation.evaluations import row
+from verl_resrl.evaluation.judge import Judge
+from verl_resrl.evaluation.settings import EvaluationError, named_file
+from verl_resrl.tasks.countdown import answer_of
+
+
+def judge_of(folder: Path, code: str, threshold: float = 0.0) -> Judge:
+    (folder / "reward.py").write_text(code)
+    return Judge(folder / "reward.py", threshold)
+
+
+@pytest.mark.parametrize(
+    ("code", "score", "answer"),
+    [
+        ("def compute_score(**k): return 0.5", 0.5, "a b"),
+        ("async def compute_score(**k): return True", 1.0, "a b"),
+        ("def compute_score(**k): return {'score': 2, 'pred': 7}", 2.0, "7"),
+        ("def compute_score(**k): return {'score': 0, 'pred': None}", 0.0, None),
+        ("def compute_score(**k): return {'score': 0, 'extracted': 'z'}", 0.0, "z"),
+        ("def compute_score(**k): return {'score': 0, 'pred': 1}\ndef answer_of(t, g): return t[1] + g", 0.0, " g"),
+    ],
+)
+def test_scores_and_answers(tmp_path: Path, code: str, score: float, answer: str | None) -> None:
+    (verdict,) = judge_of(tmp_path, code).judge([row(0) | {"reward_model": {"ground_truth": "g"}}], ["a  b"])
+    assert (verdict.score, verdict.correct, verdict.answer) == (score, score > 0, answer)
+
+
+def test_the_reward_function_gets_what_verl_gives_it(tmp_path: Path) -> None:
+    code = "seen = []\ndef compute_score(data_source, solution_str, ground_truth, extra_info):\n"
+    code += "    seen.append((data_source, solution_str, ground_truth, extra_info)); return 1"
+    judge = judge_of(tmp_path, code)
+    judge.judge([row(1)], ["text"])
+    extra = {"index": 1, "num_turns": 2, "rollout_reward_scores": {}}
+    assert judge._compute_score.__globals__["seen"] == [("odd", "text", "", extra)]
+
+
+def test_threshold(tmp_path: Path) -> None:
+    judge = judge_of(tmp_path, "def compute_score(**k): return 0.5", threshold=0.5)
+    assert not judge.judge([row(0)], [""])[0].correct
+
+
+def test_verls_own_reward_functions_are_the_default() -> None:
+    gsm8k = {"data_source": "openai/gsm8k", "reward_model": {"ground_truth": "72"}}
+    right, wrong = Judge(None).judge([gsm8k, gsm8k], ["so #### 72", "so #### 71"])
+    assert (right.correct, wrong.correct) == (True, False)
+    with pytest.raises(EvaluationError, match=r"not implemented for .*odd.*--reward-file"):
+        Judge(None).judge([row(1)], [""])
+
+
+def test_countdown_names_wrong_answers_too() -> None:
+    assert answer_of("3*4=12", "34>12") == answer_of("4*3=12", "34>12") != answer_of("3+4=7", "34>12")
+    assert answer_of("3+4=8", "34>12") is None
+
+
+def test_reward_files_are_named_as_for_verl() -> None:
+    import verl_resrl.tasks.countdown as countdown
+
+    for name in (
+        "pkg://verl_resrl.tasks.countdown",
+        "pkg://verl_resrl/tasks/countdown",
+        f"file://{countdown.__file__}",
+    ):
+        assert named_file(name) == countdown.__file__
