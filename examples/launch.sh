@@ -34,7 +34,8 @@ usage() {
     cat <<HELP
 Usage: [KNOB=value ...] bash ${0##*/} [verl settings ...]
 
-Trains MODEL with METHOD ($METHODS) through verl. It continues from the last checkpoint in OUT.
+Trains MODEL (any Hugging Face model) with METHOD ($METHODS) through verl.
+It continues from the last checkpoint in OUT.
 DRY_RUN=1 checks and shows the whole configuration without a GPU. Knobs and their values now:
   METHOD=${METHOD:-} MODEL=${MODEL:-}
   OUT=$OUT  DATA=$DATA

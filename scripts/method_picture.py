@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The picture of the method: one prompt's responses, from the model that wrote them, as ResRL sees them.
+
+    resrl eval --run outputs/quickstart/resrl --data outputs/quickstart/data/test.parquet --steps 20 --n 16
+    python scripts/method_picture.py outputs/quickstart/resrl/evaluations/step_20 --out docs/method.png
+
+reads an evaluation, runs its model on the responses to one problem, and draws their tokens in the coordinates of the
+subspace of the right ones, with one wrong response below, coloured by weight. Nothing in it is drawn by hand.
+"""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+from torch import Tensor
+
+from verl_resrl import ResRLConfig, TokenWeights, token_weights
+from verl_resrl.algorithm.subspace import fit_subspaces, layer_norm
+from verl_resrl.evaluation.generate import load_model, load_tokenizer
+from verl_resrl.evaluation.problems import Problem, read_problems
+from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample
+from verl_resrl.evaluation.states import response_ids, response_states
+from verl_resrl.report.styles import WEIGHT_COLOURS
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.colors import ListedColormap
+
+GROUP = 16  # responses of the problem, as many as a training may have
+RIGHT_COLOUR = "#4d4d4d"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The responses to one problem.
+
+    Attributes:
+        samples: the responses.
+        tokens: text of each token, response by response.
+        hidden: (num_tokens, d) float32 hidden states.
+        sequence: (num_tokens,) int64 response of each token.
+        correct: (num_responses,) bool.
+        out: their weights.
+    """
+
+    samples: Sequence[Sample]
+    tokens: Sequence[Sequence[str]]
+    hidden: Tensor
+    sequence: Tensor
+    correct: Tensor
+    out: TokenWeights
+
+    def coordinates(self, config: ResRLConfig) -> tuple[np.ndarray, np.ndarray]:
+        """Of each token: place along the subspace's first direction, and distance from the subspace."""
+        rows = torch.nonzero(self.correct[self.sequence])[:, 0]
+        subspace = fit_subspaces(self.hidden, rows, torch.tensor([len(rows)]), config.rank, seed=0)
+        along = (layer_norm(self.hidden) - subspace.centroid[0]) @ subspace.basis[0, :, 0]
+        distance = (self.out.residual * self.hidden.shape[1]).sqrt()
+        return along.numpy(), distance.numpy()
+
+
+def choose(samples: Sequence[Sample]) -> int:
+    """The problem whose responses are most evenly right and wrong, and the first one of these."""
+    groups: dict[int, list[bool]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.problem].append(sample.correct)
+    return min(groups, key=lambda number: (abs(np.mean(groups[number]) - 0.5), number))
+
+
+@torch.inference_mode()
+def look(model: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sample], config: ResRLConfig) -> Group:
+    """Run the model on the responses to a problem and weigh their tokens."""
+    responses = [response_ids(sample, tokenizer) for sample in samples]
+    wanted = (config.layer, config.hidden_state_at)
+    hidden = response_states(model, problem.prompt_ids, responses, [wanted]).hidden[wanted].float().cpu()
+    lengths = torch.tensor([len(ids) for ids in responses])
+    sequence = torch.repeat_interleave(torch.arange(len(samples)), lengths)
+    correct = torch.tensor([sample.correct for sample in samples])
+    out = token_weights(hidden, sequence, torch.zeros(len(samples), dtype=torch.int64), correct, config)
+    tokens = [[tokenizer.decode([token], skip_special_tokens=True) or "end" for token in ids] for ids in responses]
+    return Group(samples, tokens, hidden, sequence, correct, out)
+
+
+def draw(group: Group, prompt: str, config: ResRLConfig, file: Path) -> None:
+    """Draw tokens and one wrong response."""
+    figure, (above, below) = plt.subplots(2, 1, figsize=(8.6, 5.2), height_ratios=(4.2, 1), layout="constrained")
+    along, distance = group.coordinates(config)
+    right = group.correct[group.sequence].numpy()
+    colours = ListedColormap(WEIGHT_COLOURS)
+    above.scatter(
+        along[right], distance[right], s=14, color=RIGHT_COLOUR, alpha=0.55, label="token of a right response"
+    )
+    points = above.scatter(
+        along[~right], distance[~right], s=26, c=group.out.weights.numpy()[~right], cmap=colours, vmin=0, vmax=1,
+        edgecolors="#8c6d31", linewidths=0.4, label="token of a wrong response",
+    )  # fmt: skip
+    above.axhline(0, color=RIGHT_COLOUR, linewidth=1)
+    above.annotate("the subspace of the right responses", (above.get_xlim()[0], 0), (4, 4), textcoords="offset points")
+    above.set_xlabel("place along the first direction of the subspace")
+    above.set_ylabel("distance from the subspace")
+    above.legend(loc="upper right", frameon=False)
+    above.spines[["top", "right"]].set_visible(False)
+    figure.colorbar(points, ax=above, label="weight", pad=0.01)
+    _write_responses(below, group, prompt, colours)
+    figure.savefig(file, dpi=150)
+
+
+def _write_responses(axes: Any, group: Group, prompt: str, colours: ListedColormap) -> None:
+    """A right response in grey above a wrong one with each token on the colour of its weight."""
+    axes.axis("off")
+    first_right = int(group.correct.int().argmax())
+    wrong = _most_telling(group)
+    weights = group.out.weights[group.sequence == wrong].tolist()
+    longest = max(len(group.tokens[first_right]), len(group.tokens[wrong]))
+    axes.set_xlim(-9, longest)
+    axes.set_ylim(-0.3, 2.6)
+    box = {"ha": "center", "va": "center", "family": "monospace", "fontsize": 11}
+    axes.text(-9, 2.3, f"prompt {prompt}", ha="left", va="center", family="monospace", fontsize=10)
+    for row, (name, number) in enumerate((("wrong", wrong), ("right", first_right))):
+        axes.text(-9, row + 0.3, name, ha="left", va="center", fontsize=10)
+        for place, token in enumerate(group.tokens[number]):
+            colour = colours(weights[place]) if number == wrong else "#ffffff"
+            axes.add_patch(plt.Rectangle((place - 0.5, row - 0.1), 1, 0.8, facecolor=colour, edgecolor="none"))
+            text = "■" if token == "end" else token
+            axes.text(place, row + 0.3, text, color="black" if number == wrong else RIGHT_COLOUR, **box)
+
+
+def _most_telling(group: Group) -> int:
+    """The wrong response whose weights differ most from token to token."""
+    spread = {
+        number: float(group.out.weights[group.sequence == number].std())
+        for number, correct in enumerate(group.correct.tolist())
+        if not correct and len(group.tokens[number]) > 1
+    }
+    return max(spread, key=lambda number: spread[number])
+
+
+def main() -> int:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("evaluation", type=Path, help="folder that resrl eval wrote")
+    parser.add_argument("--problem", type=int, help="number of the problem; by default the most evenly mixed one")
+    parser.add_argument("--rank", type=int, help="resrl.rank; by default that of the training, else 64")
+    parser.add_argument("--out", type=Path, default=Path("method.png"), help="image to write")
+    options = parser.parse_args()
+    try:
+        settings = json.loads((options.evaluation / "settings.json").read_text(encoding="utf-8"))
+        with (options.evaluation / SAMPLES_FILE).open(encoding="utf-8") as lines:
+            samples = sorted((Sample(**json.loads(line)) for line in lines), key=lambda sample: sample.job)
+    except OSError as error:
+        print(f"error: {options.evaluation} is not a folder that resrl eval wrote ({error})", file=sys.stderr)
+        return 1
+    samples = [sample for sample in samples if sample.sample < GROUP]
+    number = choose(samples) if options.problem is None else options.problem
+    own = settings.get("resrl") or {}
+    config = ResRLConfig(**(own if options.rank is None else own | {"rank": options.rank}))
+    model, tokenizer = load_model(settings["model"]), load_tokenizer(settings["model"])
+    problem = read_problems([Path(file) for file in settings["data"]], tokenizer, settings["max_prompt_tokens"])[number]
+    group = look(model, tokenizer, problem, [sample for sample in samples if sample.problem == number], config)
+    if not group.out.active.all():
+        print(f"error: problem {number} has no right or no wrong responses: choose another --problem", file=sys.stderr)
+        return 1
+    draw(group, problem.prompt, config, options.out)
+    print(f"{options.out}: problem {number}, {int(group.correct.sum())} of {len(group.correct)} responses right")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
