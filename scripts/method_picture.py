@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""The picture of the method: one prompt's responses, from the model that wrote them, as ResRL sees them.
+r"""The picture of the method: one prompt's responses, from the model that wrote them, as ResRL sees them.
 
-    resrl eval --run outputs/quickstart/resrl --data outputs/quickstart/data/test.parquet --steps 20 --n 16
-    python scripts/method_picture.py outputs/quickstart/resrl/evaluations/step_20 --out docs/method.png
+    METHODS=resrl STEPS=20 bash examples/quickstart/run.sh
+    resrl eval --run outputs/quickstart/resrl-* --data outputs/quickstart/data-*/test.parquet --steps 20 --n 16 \
+        --max-tokens 32 --max-prompt-tokens 16 --limit 100
+    python scripts/method_picture.py outputs/quickstart/resrl-*/evaluations/step_20 --out docs/method.png
 
 reads an evaluation, runs its model on the responses to one problem, and draws their tokens in the coordinates of the
 subspace of the right ones, with one wrong response below, coloured by weight. Nothing in it is drawn by hand.
@@ -38,6 +40,7 @@ from matplotlib.colors import ListedColormap
 
 GROUP = 16  # responses of the problem, as many as a training may have
 RIGHT_COLOUR = "#4d4d4d"
+LEFT = -3  # place of the names of the responses, in tokens
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,12 @@ def _write_responses(axes: Any, group: Group, prompt: str, colours: ListedColorm
     wrong = _most_telling(group)
     weights = group.out.weights[group.sequence == wrong].tolist()
     longest = max(len(group.tokens[first_right]), len(group.tokens[wrong]))
-    axes.set_xlim(-9, longest)
+    axes.set_xlim(LEFT, longest)
     axes.set_ylim(-0.3, 2.6)
     box = {"ha": "center", "va": "center", "family": "monospace", "fontsize": 11}
-    axes.text(-9, 2.3, f"prompt {prompt}", ha="left", va="center", family="monospace", fontsize=10)
+    axes.text(LEFT, 2.3, f"prompt {prompt}", ha="left", va="center", family="monospace", fontsize=10)
     for row, (name, number) in enumerate((("wrong", wrong), ("right", first_right))):
-        axes.text(-9, row + 0.3, name, ha="left", va="center", fontsize=10)
+        axes.text(LEFT, row + 0.3, name, ha="left", va="center", fontsize=10)
         for place, token in enumerate(group.tokens[number]):
             colour = colours(weights[place]) if number == wrong else "#ffffff"
             axes.add_patch(plt.Rectangle((place - 0.5, row - 0.1), 1, 0.8, facecolor=colour, edgecolor="none"))

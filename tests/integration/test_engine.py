@@ -61,13 +61,13 @@ def infer(engine: Any, data: Any, **settings: Any) -> dict[str, torch.Tensor]:
 def tapped_states(engine: Any) -> dict[str, torch.Tensor]:
     """Fills with the hidden states that the engine taps in its next pass, and of which tokens they are."""
     tapped: dict[str, torch.Tensor] = {}
-    compute = engine._compute_weights
+    weigh = engine._weigh
 
-    def spy(batch: Any, states: Any, *others: Any) -> Any:
+    def spy(data: Any, batch: Any, states: Any, *others: Any) -> Any:
         tapped["wanted"], tapped["hidden"] = batch.wanted, states.hidden()
-        return compute(batch, states, *others)
+        return weigh(data, batch, states, *others)
 
-    engine._compute_weights = spy
+    engine._weigh = spy
     return tapped
 
 
