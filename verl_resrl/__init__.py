@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """ResRL (negative sample projection residual RL, arXiv 2605.00380) for stock verl.
 
-The data flow reads from the module names: ``sampling`` -> ``subspace`` -> ``residual`` -> ``weights`` ->
-``advantage``. None of them imports verl, Ray or vLLM; everything that does lives in ``verl_resrl.integration`` and,
-for machines without an accelerator, ``verl_resrl.cpu``. ``verl_resrl.evaluation`` and ``verl_resrl.doctor`` are the
-commands ``resrl eval`` and ``resrl doctor``.
+The rooms, from the lowest to the highest; imports run from higher to lower ones:
+
+- ``algorithm``: hidden states -> weights -> advantages; no verl, Ray or vLLM.
+- ``statistics``, ``runs``: what several commands count with, and what a training leaves behind.
+- ``tasks``: data and rewards.
+- ``cpu``: verl on a machine without an accelerator.
+- ``integration``: ResRL inside verl.
+- ``evaluation``, ``report``, ``doctor``: the commands ``resrl eval``, ``resrl compare`` and ``resrl doctor``.
 """
 
 import importlib
