@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do weights find the mistake? They should be high where a wrong response went wrong, and low before.
 
-For a task whose verifier knows the first wrong token of a response, such as ``tasks.countdown_fatal``.
+For a task whose verifier knows the first wrong token of a response, such as ``countdown_fatal``.
 """
 
 from collections.abc import Sequence

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from countdown_fatal import first_fatal_character
 from localisation import localise, token_of_character
 from study_settings import RANK
 from torch import Tensor
@@ -20,7 +21,6 @@ from verl_resrl.evaluation.generate import load_model, load_tokenizer
 from verl_resrl.evaluation.problems import Problem, read_problems
 from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample
 from verl_resrl.evaluation.states import States, response_ids, response_states
-from verl_resrl.tasks.countdown_fatal import first_fatal_character
 
 GROUP = 16  # responses of a problem that make up a group
 CONFIGS = {

@@ -6,11 +6,11 @@ from functools import cache
 from itertools import permutations
 
 import pytest
+from countdown_fatal import first_fatal_character
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.tasks.test_countdown import OPERATIONS, independent_score
-from verl_resrl.tasks.countdown_fatal import first_fatal_character
 
 
 @pytest.mark.parametrize(
