@@ -120,13 +120,13 @@ def test_a_run_says_how_it_was_trained(task: Path, tmp_path: Path) -> None:
         "    with Path(__file__).with_suffix('.calls').open('a') as file: file.write('.')\n"
         "    return 0.3 + 0.4 * (digit in solution_str)\n"
     )
-    for name, loss, more in (("a", "resrl", ", rank: 2, weighting: entropy, layer: 1"), ("b", "grpo", "")):
+    for name, kind, more in (("a", "resrl", ", rank: 2, weighting: entropy, layer: 1"), ("b", "language_model", "")):
         run = tmp_path / name
         shutil.copytree(task / "model", run / "checkpoints" / "global_step_5" / "actor" / "huggingface")
         config = run / "hydra" / ".hydra" / "config.yaml"
         config.parent.mkdir(parents=True)
         config.write_text(
-            f"actor_rollout_ref: {{model: {{path: {task / 'model'}}}, actor: {{policy_loss: {{loss_mode: {loss}}}}}}}\n"
+            f"actor_rollout_ref: {{model: {{path: {task / 'model'}, model_type: {kind}}}}}\n"
             "reward: {custom_reward_function: {path: reward.py, name: seven, reward_kwargs: {digit: '7'}}}\n"
             f"resrl: {{positive_threshold: 0.5{more}}}\n"
         )

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine against Hugging Face's own hidden states: the same weights, whatever verl does to a batch."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from verl.utils import tensordict_utils as tu
 
 from tests.integration.engines import ARCHITECTURES, last_layer_inputs, make_batch, make_engine, save_model
 from verl_resrl import ResRLConfig, token_weights
+from verl_resrl.integration.advantages import weighted_advantages
+from verl_resrl.integration.missing_responses import Expected, MissingResponsesError
 from verl_resrl.integration.tap import find_decoder_layers, layer_index
 
 RESRL = {"rank": 5}
@@ -333,7 +336,7 @@ def test_update_uses_weighted_advantages(qwen3: Path) -> None:
     data = with_advantages(data, output["log_probs"])
     data["resrl_weights"] = weights
     untouched = data["advantages"].values().clone()
-    ours = train(engine, data, "resrl")
+    ours = train(engine, data, "vanilla")
     assert torch.equal(data["advantages"].values(), untouched)  # a second epoch starts from the same advantages
 
     plain_data = make_batch(SEQUENCES)
@@ -355,12 +358,75 @@ def test_update_uses_weighted_advantages(qwen3: Path) -> None:
     assert ours["resrl/active_group_frac"] == [0.5]
 
 
+@pytest.mark.parametrize("loss_mode", ["vanilla", "gspo", "geo_mean", "cispo"])
+def test_shift_of_positive_responses_under_every_loss(qwen3: Path, loss_mode: str) -> None:
+    """The old policy is made to differ by a known amount, another one for each kind of response."""
+    engine, data = make_engine(qwen3, RESRL), make_batch(SEQUENCES)
+    output = infer(engine, data)
+    data = with_advantages(data, output["log_probs"])
+    data["resrl_weights"] = output["resrl_weights"]
+    shifts = [0.25 if reward > 0 else -0.5 for *_, reward in SEQUENCES]
+    old = [row - shift for row, shift in zip(data["old_log_probs"].unbind(), shifts, strict=True)]
+    data["old_log_probs"] = torch.nested.as_nested_tensor(old, layout=torch.jagged)
+    metrics = train(engine, data, loss_mode, micro_batch_size_per_gpu=2)
+    assert metrics["resrl/positive_logp_shift"] == [pytest.approx(0.25, abs=1e-5)]
+
+
+@pytest.mark.parametrize(("estimator", "factor"), [("resrl", 1.0), ("w_reinforce", 1.0), ("grpo", 0.1), ("rloo", 0.1)])
+def test_lambda_pos_is_applied_once(estimator: str, factor: float) -> None:
+    """The estimators resrl and w_reinforce have applied it on the driver."""
+    data = make_batch(SEQUENCES)
+    ones = [torch.ones(len(response)) for response in data["responses"].unbind()]
+    data["advantages"] = torch.nested.as_nested_tensor(ones, layout=torch.jagged)
+    rows = weighted_advantages(data, None, ResRLConfig(lambda_pos=0.1), estimator).unbind()
+    for row, (*_, reward) in zip(rows, SEQUENCES, strict=True):
+        torch.testing.assert_close(row, torch.full_like(row, factor if reward > 0 else 1.0))
+
+
+def test_tokens_that_are_masked_after_the_pass_were_weighed_and_do_not_enter_the_update(qwen3: Path) -> None:
+    """As verl's rejection sampling does: weights are those of all tokens that the model generated."""
+    engine, data = make_engine(qwen3, RESRL), make_batch(SEQUENCES)
+    output = infer(engine, data)
+    rejected = 2  # a negative sequence of an active group
+    data = with_advantages(data, output["log_probs"])
+    data["resrl_weights"] = output["resrl_weights"]
+    masks = [mask * (row != rejected) for row, mask in enumerate(data["response_mask"].unbind())]
+    data["response_mask"] = torch.nested.as_nested_tensor(masks, layout=torch.jagged)
+    weights = output["resrl_weights"][rejected]
+    assert len(weights[weights < 1]) > 0
+    norms = []
+    for other in (1.0, 0.1):  # whatever its weights are
+        copy = data.copy()
+        rows = [row * 0 + other if i == rejected else row for i, row in enumerate(data["resrl_weights"].unbind())]
+        copy["resrl_weights"] = torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+        norms.append(train(make_engine(qwen3, RESRL), copy, "vanilla")["grad_norm"])
+    assert norms[0] == pytest.approx(norms[1], rel=1e-6)
+
+
+def test_missing_responses_stop_the_run_or_are_counted(qwen3: Path) -> None:
+    """Verl leaves out responses whose reward failed, and groups of which all failed."""
+    sizes = Counter(uid for uid, *_ in SEQUENCES if not uid.startswith("pad"))
+    rollouts, prompts = max(sizes.values()), len(sizes) + 1
+    missing = sum(rollouts - size for size in sizes.values()) + rollouts
+    engine = make_engine(qwen3, RESRL | {"on_failure": "fallback"})
+    engine._expected = Expected(rollouts, prompts)
+    data = make_batch(SEQUENCES)
+    output = infer(engine, data)
+    data = with_advantages(data, output["log_probs"])
+    data["resrl_weights"] = output["resrl_weights"]
+    assert train(engine, data, "vanilla")["resrl/reward_failures"] == [missing]
+    stopping = make_engine(qwen3, RESRL)
+    stopping._expected = Expected(rollouts, prompts)
+    with pytest.raises(MissingResponsesError, match=rf"^ResRL: {missing} responses of step .* are missing: [^\n]*$"):
+        infer(stopping, make_batch(SEQUENCES))
+
+
 def test_update_without_weights_stops(qwen3: Path) -> None:
     data = make_batch(SEQUENCES)
     engine = make_engine(qwen3, RESRL)
     data = with_advantages(data, infer(engine, data)["log_probs"])
     with pytest.raises(RuntimeError, match="bypass_mode=False"):
-        train(engine, data, "resrl")
+        train(engine, data, "vanilla")
 
 
 # four active groups; one without negatives, whose positive sequence has no proxy to be compared with
@@ -399,9 +465,9 @@ def test_displacement_is_measured_after_the_last_mini_batch(settings: dict[str, 
     for name in ("resrl_weights", "resrl_alignment"):
         data[name] = output[name]
     first, last = tu.index_select_tensor_dict(data, list(range(6))), tu.index_select_tensor_dict(data, [*range(6, 14)])
-    measured = train(engine, first, "resrl", micro_batch_size_per_gpu=2)
+    measured = train(engine, first, "vanilla", micro_batch_size_per_gpu=2)
     assert not any("lld" in name for name in measured)
-    measured = train(engine, last, "resrl", micro_batch_size_per_gpu=2, update_lr_scheduler=True)
+    measured = train(engine, last, "vanilla", micro_batch_size_per_gpu=2, update_lr_scheduler=True)
     change = mean_log_probs(engine) - before
 
     alignment = output["resrl_alignment"].unbind()
@@ -412,7 +478,7 @@ def test_displacement_is_measured_after_the_last_mini_batch(settings: dict[str, 
     assert measured["resrl/lld_measured"] == [pytest.approx(change.mean().item(), rel=1e-4)]
     ranks = torch.stack([proxy.argsort().argsort(), (-change).argsort().argsort()]).double()
     assert measured["resrl/lld_rank_correlation"] == [pytest.approx(torch.corrcoef(ranks)[0, 1].item())]
-    again = train(engine, last, "resrl", micro_batch_size_per_gpu=2, update_lr_scheduler=True)
+    again = train(engine, last, "vanilla", micro_batch_size_per_gpu=2, update_lr_scheduler=True)
     assert not any("lld" in name for name in again)  # once for each old_log_prob pass
 
 
@@ -422,7 +488,7 @@ def test_displacement_without_an_active_group_is_not_measured(qwen3: Path) -> No
     output = infer(engine, data)
     data = with_advantages(data, output["log_probs"])
     data["resrl_weights"] = output["resrl_weights"]
-    assert not any("lld" in name for name in train(engine, data, "resrl", update_lr_scheduler=True))
+    assert not any("lld" in name for name in train(engine, data, "vanilla", update_lr_scheduler=True))
 
 
 def test_weight_histogram(qwen3: Path) -> None:

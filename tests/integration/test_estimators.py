@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Estimators, policy loss and reward manager through verl's registries, against their formulas."""
+"""Estimators and reward manager through verl's registries, against their formulas."""
 
 import asyncio
 import math
@@ -14,10 +14,11 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from verl import DataProto
-from verl.trainer.ppo.core_algos import get_adv_estimator_fn, get_policy_loss_fn
+from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.trainer.ppo.reward import load_reward_manager
-from verl.workers.config import FSDPActorConfig
+
+from verl_resrl.integration import estimators
 
 ESTIMATORS = ("resrl", "psr", "nsr", "w_reinforce")
 # groups in any order, as verl passes them: uid strings in an array of objects
@@ -148,56 +149,6 @@ def test_verls_trainer_calls_the_estimator(name: str) -> None:
     assert torch.equal(data.batch["advantages"], estimate(name))
 
 
-# -- policy loss ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def actor_config() -> FSDPActorConfig:
-    return FSDPActorConfig(
-        rollout_n=1, use_dynamic_bsz=True, clip_ratio=0.2, clip_ratio_low=0.2, clip_ratio_high=0.28, strategy="fsdp2"
-    )
-
-
-@pytest.mark.parametrize("mode", ["token-mean", "seq-mean-token-mean"])
-@pytest.mark.parametrize("mask_type", [torch.bool, torch.int64, torch.float32])
-def test_policy_loss_is_verls_vanilla_and_two_sums(
-    actor_config: FSDPActorConfig, mode: str, mask_type: torch.dtype
-) -> None:
-    generator = torch.Generator().manual_seed(0)
-    old = -torch.rand(5, 7, generator=generator)
-    new = (old + 0.5 * torch.randn(5, 7, generator=generator)).requires_grad_()
-    advantages = torch.randn(5, 7, generator=generator)
-    advantages[0] = 0.0
-    mask = torch.rand(5, 7, generator=generator) < 0.7
-    importance = torch.rand(5, 7, generator=generator)
-    arguments = {"loss_agg_mode": mode, "config": actor_config, "rollout_is_weights": importance}
-
-    expected, metrics = get_policy_loss_fn("vanilla")(old, new, advantages, mask.to(mask_type), **arguments)
-    (expected_gradient,) = torch.autograd.grad(expected, new)
-    loss, ours = get_policy_loss_fn("resrl")(old, new, advantages, mask.to(mask_type), **arguments)
-    (gradient,) = torch.autograd.grad(loss, new)
-
-    assert torch.equal(loss, expected)
-    assert torch.equal(gradient, expected_gradient)
-    moved = [
-        float(new[i, t].detach()) - float(old[i, t])
-        for i in range(5)
-        for t in range(7)
-        if mask[i, t] and float(advantages[i, t]) > 0
-    ]
-    assert 0 < len(moved) < int(mask.sum())
-    assert ours.pop("resrl/positive_tokens") == len(moved)
-    assert ours.pop("resrl/positive_logp_shift_sum") == pytest.approx(sum(moved), rel=1e-5)
-    assert ours == metrics
-
-
-def test_policy_loss_without_positive_tokens(actor_config: FSDPActorConfig) -> None:
-    old = torch.full((2, 3), -1.0)
-    _, metrics = get_policy_loss_fn("resrl")(old, old + 0.1, -torch.ones(2, 3), torch.ones(2, 3), config=actor_config)
-    assert metrics["resrl/positive_tokens"] == 0
-    assert metrics["resrl/positive_logp_shift_sum"] == 0
-
-
 # -- reward manager ------------------------------------------------------------------------------------------------
 
 
@@ -299,3 +250,42 @@ def test_bad_length_scale_is_named_at_start(reward_config: DictConfig, event_loo
     config.reward.reward_kwargs.length_scale.end = 1
     with pytest.raises(ValueError, match="start=2, end=1"):
         load_reward_manager(config, Digits())
+
+
+# -- conventions of rewards ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rewards", "threshold", "kind", "better"),
+    [
+        ([1.1, 0.1, 0.1, 1.1], 0.0, "positive", "0.6"),  # a bonus for the format
+        ([0.0, -1.0, -1.0], 0.0, "negative", "-0.5"),
+        ([0.3, 1.0, 0.3], 0.0, "positive", "0.65"),  # partial credit
+        ([1.0, 0.0], 1.0, "negative", "0.5"),
+    ],
+)
+def test_a_threshold_that_separates_nothing_is_said_once(
+    rewards: list[float],
+    threshold: float,
+    kind: str,
+    better: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(estimators, "_warned", False)
+    config = algorithm(resrl={"positive_threshold": threshold})
+    rows = [rewards[i % len(rewards)] for i in range(len(REWARDS))]
+    for name in ESTIMATORS:
+        estimate(name, rows, config)
+    (message,) = caplog.messages
+    assert f"responses of a step are {kind}: " in message
+    assert f"set resrl.positive_threshold={better} " in message
+
+
+@pytest.mark.parametrize("rewards", [[1.0, 0.0], [1.0], [0.0], [1.0, -1.0], [0.7, 0.0, 1.0]])
+def test_rewards_that_are_separated_or_equal_are_in_order(
+    rewards: list[float], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(estimators, "_warned", False)
+    estimate("resrl", [rewards[i % len(rewards)] for i in range(len(REWARDS))])
+    assert not caplog.messages

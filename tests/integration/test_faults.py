@@ -80,7 +80,7 @@ def test_update_stops_and_changes_nothing(reason: str, factor: float, model: Pat
     data = ready_to_train(engine, factor)
     before = parameters(engine)
     with pytest.raises(NonFiniteUpdateError, match=f"the {reason} of an update is NaN or infinite; step 7, rank 0"):
-        train(engine, data, "resrl")
+        train(engine, data, "vanilla")
     assert same(parameters(engine), before)
 
 
@@ -88,7 +88,7 @@ def test_loss_names_the_prompt_that_has_it(model: Path) -> None:
     engine = make_engine(model, STOP)
     data = ready_to_train(engine, float("nan"))
     with pytest.raises(NonFiniteUpdateError) as error:
-        train(engine, data, "resrl", micro_batch_size_per_gpu=2)
+        train(engine, data, "vanilla", micro_batch_size_per_gpu=2)
     assert "(uid a)" in str(error.value)
     assert "(uid b)" not in str(error.value)
 
@@ -96,7 +96,7 @@ def test_loss_names_the_prompt_that_has_it(model: Path) -> None:
 @pytest.mark.parametrize(("reason", "factor"), [("loss", float("nan")), ("gradient", 1e30)])
 def test_fallback_is_an_update_with_weights_1_and_is_counted(reason: str, factor: float, model: Path) -> None:
     engine = make_engine(model, FALLBACK)
-    metrics = train(engine, ready_to_train(engine, factor), "resrl")
+    metrics = train(engine, ready_to_train(engine, factor), "vanilla")
     counts = {other: metrics[f"resrl/fallback_{other}_count"] for other in ("loss", "gradient", "non_finite")}
     groups_with_weights = 2  # a and b; the others are inactive
     assert counts == {other: [0] for other in counts} | {reason: [groups_with_weights]}
@@ -110,7 +110,7 @@ def test_fallback_is_an_update_with_weights_1_and_is_counted(reason: str, factor
 
 def test_updates_that_are_fine_are_not_counted(model: Path) -> None:
     engine = make_engine(model, FALLBACK)
-    metrics = train(engine, ready_to_train(engine), "resrl")
+    metrics = train(engine, ready_to_train(engine), "vanilla")
     assert metrics["resrl/fallback_count"] == [0]
     assert metrics["resrl/fallback_loss_count"] == [0]
 
@@ -130,7 +130,7 @@ def run_rank(rank: int, folder: str) -> None:
     data["resrl_weights"] = jagged(weights)
     before = parameters(engine)
     with pytest.raises(NonFiniteUpdateError) as error:
-        train(engine, data, "resrl", micro_batch_size_per_gpu=1)
+        train(engine, data, "vanilla", micro_batch_size_per_gpu=1)
     assert same(parameters(engine), before)
     Path(f"{folder}/error{rank}").write_text(str(error.value))
     torch.distributed.destroy_process_group()
@@ -149,7 +149,7 @@ def test_full_disk_leaves_the_checkpoint_before_and_says_so(model: Path, tmp_pat
     folders = [tmp_path / f"global_step_{step}" / "actor" for step in (1, 2)]
     engine.save_checkpoint(str(folders[0]), global_step=1)
     saved = parameters(engine)
-    train(engine, ready_to_train(engine), "resrl")
+    train(engine, ready_to_train(engine), "vanilla")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the kernel refuses to write more into any file
     try:

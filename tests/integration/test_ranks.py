@@ -36,7 +36,7 @@ def infer_and_train(
     output = infer(engine, data, **settings)
     data = with_advantages(data, output["log_probs"], [SEQUENCES[row] for row in rows])
     data["resrl_weights"] = output["resrl_weights"]
-    metrics = train(engine, data, "resrl", micro_batch_size_per_gpu=1, update_lr_scheduler=True)
+    metrics = train(engine, data, "vanilla", micro_batch_size_per_gpu=1, update_lr_scheduler=True)
     return output["resrl_weights"].unbind(), metrics
 
 

@@ -6,6 +6,24 @@ import torch
 from torch import Tensor
 
 
+def separating_threshold(scores: Tensor, threshold: float) -> float | None:
+    """Notice that a threshold does not separate right from wrong responses, and name one that would.
+
+    Args:
+        scores: (n,) float32 outcome scores of the responses of a step.
+        threshold: ``positive_threshold``.
+
+    Returns:
+        The middle of the widest gap between scores that differ although all are on one side of the threshold; None if
+        they are on both sides or all the same.
+    """
+    values = torch.unique(scores.double())  # sorted
+    if len(values) < 2 or (bool(values[0] <= threshold) and bool(values[-1] > threshold)):
+        return None
+    gap = int(values.diff().argmax())
+    return float(values[gap] + values[gap + 1]) / 2
+
+
 def is_positive(scores: Tensor, threshold: float) -> Tensor:
     """Tell the positive sequences from the negative ones.
 

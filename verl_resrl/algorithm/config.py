@@ -33,7 +33,7 @@ class ResRLConfig:
             host memory), or "auto", which takes the device if they need less than half of its free memory.
         on_failure: what to do about numbers that are not finite: "stop", or "fallback". Then groups with such hidden
             states get the weight 1, an update with such a loss or gradient is tried again with weights 1, and both
-            are counted.
+            are counted. Responses that are missing because their reward failed are treated alike: "stop", or count.
         weighting: "residual" is ResRL; the others are its controls, see ``verl_resrl.algorithm.controls``: "uniform"
             (every negative token gets its group's mean weight), "shuffled" (the weights permuted within the group) and
             "entropy" (the old policy's entropy in place of the residual).

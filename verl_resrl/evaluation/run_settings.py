@@ -76,7 +76,7 @@ def read_run_settings(run: Path) -> RunSettings | None:
         config = load_config(run)
         reward: Any = OmegaConf.select(config, REWARD)
         reward = OmegaConf.to_container(reward, resolve=True) if reward is not None else {}
-        weighs = OmegaConf.select(config, "actor_rollout_ref.actor.policy_loss.loss_mode") == "resrl"
+        weighs = OmegaConf.select(config, "actor_rollout_ref.model.model_type") == "resrl"
         model: Any = OmegaConf.select(config, "actor_rollout_ref.model.path")
         return RunSettings(
             model=_here(run, str(model)) if model is not None else None,

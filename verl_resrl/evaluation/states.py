@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from verl_resrl.evaluation.samples import Sample
-from verl_resrl.integration.tap import layer_index
+from verl_resrl.integration.tap import layer_index, num_decoder_layers
 
 TOKENS_OF_A_FORWARD = 4096  # all layers' states of so many tokens are held at a time
 StateOf = tuple[str | int, str]  # ``layer`` and ``hidden_state_at``, as in ``ResRLConfig``
@@ -61,7 +61,7 @@ def response_states(
     Raises:
         ValueError: the model has no such layer.
     """
-    num_layers = model.config.get_text_config().num_hidden_layers
+    num_layers = num_decoder_layers(model.config)
     width = len(prompt_ids) + max(map(len, responses))
     size = max(1, TOKENS_OF_A_FORWARD // width)
     hidden: dict[StateOf, list[Tensor]] = {state: [] for state in wanted}

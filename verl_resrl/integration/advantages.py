@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """ResRL's factors on the advantages that the driver computed: weights of tokens, and of positive sequences if need be.
 
-The estimator ``resrl`` has scaled positive sequences by lambda_pos already. With any other one, such as ``grpo``, it is
-done here; ``grpo`` is the one that verl tells which trajectories belong to one session of an agent.
+The estimators ``resrl`` and ``w_reinforce`` have scaled positive sequences by lambda_pos already. With any other one,
+such as ``grpo``, it is done here; ``grpo`` is the one that verl tells which trajectories belong to one session of an
+agent.
 """
 
 import torch
@@ -16,13 +17,14 @@ from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.integration.batch import PADDING_UID_PREFIX, hash_of_text, outcome_scores
 
 OWN_ESTIMATOR = "resrl"
+SCALE_POSITIVES = (OWN_ESTIMATOR, "w_reinforce")  # estimators that multiply positive sequences by lambda_pos themselves
 
 
 def weighted_advantages(data: TensorDict, weights: Tensor | None, config: ResRLConfig, adv_estimator: str) -> Tensor:
     """Multiply advantages by ResRL's factors.
 
     Args:
-        data: mini-batch with the jagged fields advantages and, unless the estimator is our own, rm_scores.
+        data: mini-batch with the jagged fields advantages and, unless the estimator has scaled, rm_scores.
         weights: jagged (num_sequences, response length) float32; None stands for 1.
         config: settings.
         adv_estimator: ``algorithm.adv_estimator``.
@@ -33,7 +35,7 @@ def weighted_advantages(data: TensorDict, weights: Tensor | None, config: ResRLC
     rows = list(data["advantages"].unbind())
     if weights is not None:
         rows = [row * w for row, w in zip(rows, weights.unbind(), strict=True)]
-    if adv_estimator != OWN_ESTIMATOR:
+    if adv_estimator not in SCALE_POSITIVES:
         positive = is_positive(outcome_scores(data), config.positive_threshold).tolist()
         rows = [row * config.lambda_pos if p else row for row, p in zip(rows, positive, strict=True)]
     return torch.nested.as_nested_tensor(rows, layout=torch.jagged)

@@ -30,11 +30,12 @@ from verl_resrl.integration.advantages import (
 from verl_resrl.integration.batch import Batch, read_batch
 from verl_resrl.integration.batch_weights import weight_fields, weights_of_batch
 from verl_resrl.integration.displacement import Displacement
-from verl_resrl.integration.faults import GuardedEngineMixin
+from verl_resrl.integration.faults import GuardedEngineMixin, step_of
 from verl_resrl.integration.metrics import fallback_metrics, group_metrics
-from verl_resrl.integration.policy_loss import POSITIVE_TOKENS, SHIFT_SUM
+from verl_resrl.integration.missing_responses import Expected, MissingResponsesError, message
 from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
 
+REWARD_FAILURES = "resrl/reward_failures"
 _ROW = "resrl_row"  # number of a sequence in its batch, to recognise it in a micro-batch
 
 
@@ -50,6 +51,11 @@ class ResRLEngineMixin(GuardedEngineMixin):
         # the engine of a reference policy has verl's own settings: it stays as it is
         self._resrl: ResRLConfig | None = getattr(engine_config, "resrl", None)
         self._adv_estimator: str = getattr(engine_config, "adv_estimator", OWN_ESTIMATOR)
+        # beside "sync", verl's trainers replace prompts of which a response failed
+        replaced = getattr(engine_config, "trainer_mode", "sync") != "sync"
+        self._expected = Expected(
+            getattr(engine_config, "rollouts", 0), 0 if replaced else getattr(engine_config, "prompts", 0)
+        )
         self._states: ResponseStates | None = None
         self._metrics: dict[str, float] = {}
         self._displacement: Displacement | None = None
@@ -77,10 +83,14 @@ class ResRLEngineMixin(GuardedEngineMixin):
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
         check_sessions(data, self._adv_estimator, exchange)
         batch = read_batch(data, self._resrl, exchange)
+        missing = self._expected.missing(batch, exchange)
+        if missing and self._resrl.on_failure == "stop":
+            raise MissingResponsesError(message(missing, step_of(data)))
         self._displacement = None
         if not batch.active.any():
             output = super().infer_batch(data, loss_function)
             self._metrics = group_metrics(batch, torch.zeros_like(batch.active), exchange)
+            self._metrics[REWARD_FAILURES] = missing
             nothing = torch.empty(0)
             output["model_output"].update(weight_fields(batch, nothing, nothing, nothing))
             return output
@@ -103,6 +113,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
             data.pop(_ROW)
         try:
             weights = self._weigh(data, batch, states, output["model_output"], exchange)
+            self._metrics[REWARD_FAILURES] = missing
         except NonFiniteError as error:
             raise self.non_finite_hidden_states(error, data) from None
         output["model_output"].update(weights)
@@ -159,7 +170,9 @@ class ResRLEngineMixin(GuardedEngineMixin):
         if metrics is None:  # another process of this replica has the loss
             return outputs
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
-        self._report_shift(metrics, exchange)
+        shift = self._shift.mean(exchange)
+        if shift is not None:
+            metrics["resrl/positive_logp_shift"] = [shift]
         own = self._metrics | fallback_metrics(self._metrics, failure, data["resrl_weights"], data["uid"], exchange)
         metrics.update({name: [value] for name, value in own.items()})
         metrics["resrl/negative_advantage_scale"] = [negative_advantage_scale(data, exchange)]
@@ -175,12 +188,3 @@ class ResRLEngineMixin(GuardedEngineMixin):
             output = super().infer_batch(displacement.data, None)
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
         return displacement.metrics(output["model_output"]["log_probs"], exchange)
-
-    def _report_shift(self, metrics: dict[str, Any], exchange: Exchange) -> None:
-        """Turn the sums of the policy loss into one mean over the tokens of positive sequences of all ranks."""
-        if SHIFT_SUM not in metrics:
-            return
-        sums = [float(sum(metrics.pop(name).values)) for name in (SHIFT_SUM, POSITIVE_TOKENS)]
-        total, tokens = exchange.sum(torch.tensor(sums, dtype=torch.float64)).tolist()
-        if tokens:
-            metrics["resrl/positive_logp_shift"] = [total / tokens]

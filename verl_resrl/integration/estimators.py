@@ -7,6 +7,7 @@ verl calls an estimator with the token-level rewards, the response mask, the ``a
 ``resrl`` node of the configuration.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,13 @@ from verl_resrl.algorithm.advantage import (
     nsr_advantage,
     psr_advantage,
     resrl_advantage,
+    separating_threshold,
     w_reinforce_advantage,
 )
 from verl_resrl.algorithm.config import ResRLConfig
+
+logger = logging.getLogger(__name__)
+_warned = False  # once in a process is enough
 
 
 def _settings(config: Any) -> ResRLConfig:
@@ -33,7 +38,32 @@ def _positive(token_level_rewards: Tensor, config: Any) -> Tensor:
             "ResRL: algorithm.use_kl_in_reward=True would hide which responses are correct; set it to False "
             "and use actor_rollout_ref.actor.use_kl_loss=True for a KL penalty"
         )
-    return is_positive(token_level_rewards.sum(-1), _settings(config).positive_threshold)
+    scores, threshold = token_level_rewards.sum(-1), _settings(config).positive_threshold
+    _warn_of_one_side(scores, threshold)
+    return is_positive(scores, threshold)
+
+
+def _warn_of_one_side(scores: Tensor, threshold: float) -> None:
+    """Say so when a step's responses all count as right, or all as wrong, although their rewards differ."""
+    global _warned
+    better = separating_threshold(scores, threshold)
+    if better is None or _warned:
+        return
+    _warned = True
+    logger.warning(
+        "ResRL: all %d responses of a step are %s: their rewards are %s, and resrl.positive_threshold is %g. If "
+        "some are right and some wrong, set resrl.positive_threshold=%g (reward conventions: docs/settings.md)",
+        len(scores),
+        "positive" if float(scores.min()) > threshold else "negative",
+        _few(scores),
+        threshold,
+        better,
+    )
+
+
+def _few(scores: Tensor) -> str:
+    values = [f"{value:g}" for value in scores.unique().tolist()]
+    return ", ".join(values if len(values) <= 4 else [*values[:2], "...", *values[-2:]])
 
 
 def _on_every_token(advantage: Tensor, response_mask: Tensor) -> tuple[Tensor, Tensor]:

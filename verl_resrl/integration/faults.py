@@ -19,6 +19,7 @@ from verl.workers.engine import BaseEngine
 
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.groups import NonFiniteError
+from verl_resrl.integration.positive_shift import PositiveShift
 
 MOST_PROMPTS, MOST_CHARACTERS = 3, 60  # of a rank in a message of one line
 FAILED_WRITE = ("PytorchStreamWriter", "inline_container", "No space left")  # in what torch.save raises on a full disk
@@ -37,7 +38,7 @@ class CheckpointError(OSError):
 
 
 class LossWatch:
-    """verl's loss function, with a note of the sequences whose loss is not finite.
+    """verl's loss function, with a note of the sequences whose loss is not finite, and of how far positive ones moved.
 
     Args:
         loss_function: of verl, called with ``model_output``, ``data`` and ``dp_group``.
@@ -47,6 +48,7 @@ class LossWatch:
     def __init__(self, loss_function: Callable, describe: Callable[[TensorDict, Sequence[int]], str]) -> None:
         self._loss_function, self._describe = loss_function, describe
         self.failed: list[str] = []
+        self.shift = PositiveShift()
 
     def __call__(
         self, model_output: dict[str, Any] | None = None, data: Any = None, dp_group: Any = None, **kwargs: Any
@@ -63,6 +65,7 @@ class LossWatch:
             rows = zip(*(field.unbind() for field in fields), strict=True)
             finite = [all(bool(torch.isfinite(values).all()) for values in row) for row in rows]
             self.failed.append(self._describe(data, [i for i, f in enumerate(finite) if not f] or range(len(finite))))
+        self.shift.add(model_output["log_probs"], data)
         return loss, metrics
 
 
@@ -73,6 +76,7 @@ class GuardedEngineMixin(_Engine):
     _watch: LossWatch | None = None
     _failure: str | None = None  # what was not finite in the last update: loss, gradient or nothing
     _failed: list[str]
+    _shift: PositiveShift  # of the last update
 
     # -- numbers that are not finite ---------------------------------------------------------------------------------
 
@@ -124,7 +128,7 @@ class GuardedEngineMixin(_Engine):
         try:
             return super().train_batch(data, self._watch)
         finally:
-            self._failed, self._watch = self._watch.failed, None
+            self._failed, self._shift, self._watch = self._watch.failed, self._watch.shift, None
 
     def optimizer_step(self) -> Any:
         """Make the update as verl does, or leave it out if the loss of any rank is not finite."""

@@ -18,7 +18,7 @@ from verl_resrl.cpu.engine import CPUEngineMixin
 from verl_resrl.integration.advantages import OWN_ESTIMATOR
 from verl_resrl.integration.engine import ResRLEngineMixin
 from verl_resrl.integration.engine_settings import MODEL_TYPE, check_engine, resrl_settings
-from verl_resrl.integration.tap import find_decoder_layers, layer_index
+from verl_resrl.integration.tap import find_decoder_layers, layer_index, num_decoder_layers
 
 if TYPE_CHECKING:
     _FSDPEngine = FSDPEngineWithLMHead
@@ -34,6 +34,9 @@ class ResRLFSDPEngineConfig(FSDPEngineConfig):
         resrl: settings of ResRL; a mapping with the fields of ``ResRLConfig`` is converted.
         bypass_mode: whether verl skips the old_log_prob pass (``algorithm.rollout_correction.bypass_mode``).
         adv_estimator: ``algorithm.adv_estimator``.
+        rollouts: ``actor_rollout_ref.rollout.n``; 0 if it is not known: then no response can be missing.
+        prompts: ``data.train_batch_size``.
+        trainer_mode: ``trainer.v1.trainer_mode``.
         actor_strategy: ``actor_rollout_ref.actor.strategy``.
 
     Raises:
@@ -44,6 +47,9 @@ class ResRLFSDPEngineConfig(FSDPEngineConfig):
     resrl: Any = field(default_factory=ResRLConfig)
     bypass_mode: bool = False
     adv_estimator: str = OWN_ESTIMATOR
+    rollouts: int = 0
+    prompts: int = 0
+    trainer_mode: str = "sync"
     actor_strategy: str = "fsdp"
 
     def __post_init__(self) -> None:
@@ -57,7 +63,7 @@ class ResRLFSDPMixin(ResRLEngineMixin, _FSDPEngine):
 
     def _tapped_layer(self) -> nn.Module:
         assert self._resrl is not None
-        num_layers = self.model_config.hf_config.get_text_config().num_hidden_layers
+        num_layers = num_decoder_layers(self.model_config.hf_config)
         return find_decoder_layers(self.module, num_layers)[layer_index(self._resrl.layer, num_layers)]
 
     def prepare_model_outputs(

@@ -40,6 +40,9 @@ class ResRLMegatronEngineConfig(McoreEngineConfig):
         resrl: settings of ResRL; a mapping with the fields of ``ResRLConfig`` is converted.
         bypass_mode: whether verl skips the old_log_prob pass (``algorithm.rollout_correction.bypass_mode``).
         adv_estimator: ``algorithm.adv_estimator``.
+        rollouts: ``actor_rollout_ref.rollout.n``; 0 if it is not known: then no response can be missing.
+        prompts: ``data.train_batch_size``.
+        trainer_mode: ``trainer.v1.trainer_mode``.
         actor_strategy: ``actor_rollout_ref.actor.strategy``.
 
     Raises:
@@ -50,6 +53,9 @@ class ResRLMegatronEngineConfig(McoreEngineConfig):
     resrl: Any = field(default_factory=ResRLConfig)
     bypass_mode: bool = False
     adv_estimator: str = OWN_ESTIMATOR
+    rollouts: int = 0
+    prompts: int = 0
+    trainer_mode: str = "sync"
     actor_strategy: str = "megatron"
 
     def __post_init__(self) -> None:

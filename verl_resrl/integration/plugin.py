@@ -11,8 +11,7 @@ import os
 
 try:
     import verl_resrl.cpu.platform
-    import verl_resrl.integration.estimators
-    import verl_resrl.integration.policy_loss  # importing a module registers what is in it
+    import verl_resrl.integration.estimators  # importing a module registers what is in it
 
     if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
         import verl_resrl.cpu.backend  # noqa: F401

@@ -47,6 +47,28 @@ def find_decoder_layers(module: nn.Module, num_layers: int) -> nn.ModuleList:
     return candidates[outermost[0]]
 
 
+def num_decoder_layers(hf_config: Any) -> int:
+    """Tell how many decoder layers a model has, from its configuration alone.
+
+    Args:
+        hf_config: of Hugging Face.
+
+    Raises:
+        ValueError: the model has none, or its layers pass on something else than one state for each token.
+    """
+    config = hf_config.get_text_config()
+    name = getattr(config, "model_type", type(config).__name__)
+    if hasattr(config, "altup_num_inputs"):
+        raise ValueError(
+            f"ResRL: {name} is not supported: its layers pass on {config.altup_num_inputs} states a token (AltUp)"
+        )
+    # LongCat-Flash counts the two attentions of each layer
+    layers = config.num_layers if name == "longcat_flash" else getattr(config, "num_hidden_layers", None)
+    if not isinstance(layers, int):
+        raise ValueError(f"ResRL: {name} is not supported: its configuration names no number of decoder layers")
+    return layers
+
+
 def layer_index(layer: str | int, num_layers: int) -> int:
     """Tell which decoder layer has the wanted hidden states as its input.
 

@@ -30,7 +30,7 @@ AGENTS, PASS_AT_K, DRY_RUN = "integration.agent_loops", "integration.pass_at_k",
 REGISTERED, DEFAULT_REWARD = "integration.registered", "integration.default_reward"
 SANDBOX_FUSION, BATCH_WEIGHTS = "integration.sandbox_fusion", "integration.batch_weights"
 ROLLOUT, BACKEND, SAMPLER, TRANSFER = "cpu.rollout", "cpu.backend", "cpu.sampler", "cpu.checkpoint_engine"
-ESTIMATORS, LOSS, REWARD = "integration.estimators", "integration.policy_loss", "integration.reward_manager"
+ESTIMATORS, REWARD = "integration.estimators", "integration.reward_manager"
 ADVANTAGES = "integration.advantages"
 BATCH, PLATFORM, CALLBACK = "integration.batch", "cpu.platform", "cpu.hydra_callback"
 QUICKSTART = "examples/quickstart"
@@ -47,14 +47,7 @@ NAMES = (
         ("token_level_rewards", "response_mask", "index", "norm_adv_by_std_in_grpo"),
         (ESTIMATORS,),
     ),
-    Name("verl.trainer.ppo.core_algos:register_policy_loss", ("name",), (LOSS,)),
-    Name("verl.trainer.ppo.core_algos:get_policy_loss_fn", ("name",), (LOSS,)),
-    Name("verl.trainer.ppo.core_algos:POLICY_LOSS_REGISTRY", ("vanilla",), (LOSS,)),
-    Name(
-        "verl.trainer.ppo.core_algos:compute_policy_loss_vanilla",
-        ("old_log_prob", "log_prob", "advantages", "response_mask"),
-        (LOSS,),
-    ),
+    Name("verl.trainer.ppo.core_algos:POLICY_LOSS_REGISTRY", ("vanilla",), ("integration.registered",)),
     Name("verl.utils.metric:Metric", ("values",), (ENGINE,)),
     Name("verl:DataProto", ("batch", "non_tensor_batch"), (REWARD,)),
     Name("verl.experimental.reward_loop.reward_manager:register", ("name",), (REWARD,)),
@@ -172,7 +165,7 @@ NAMES = (
     Name("verl.trainer.ppo.utils:need_reference_policy", ("config",), (DRY_RUN,)),
     Name("verl.utils.config:validate_config", ("config", "use_reference_policy", "use_critic"), (DRY_RUN,)),
     Name("verl.utils.import_utils:load_class_from_fqn", (), (REGISTERED,)),
-    Name("verl.utils.import_utils:load_extern_object", (), (REGISTERED,)),
+    Name("verl.utils.import_utils:load_extern_object", (), (REGISTERED, "integration.start_data")),
     Name(
         "verl.utils.reward_score:default_compute_score",
         ("data_source", "solution_str", "ground_truth"),
@@ -203,6 +196,9 @@ OUR_KEYS = (
     "actor_rollout_ref.actor.fsdp_config.resrl",
     "actor_rollout_ref.actor.fsdp_config.bypass_mode",
     "actor_rollout_ref.actor.fsdp_config.adv_estimator",
+    "actor_rollout_ref.actor.fsdp_config.rollouts",
+    "actor_rollout_ref.actor.fsdp_config.prompts",
+    "actor_rollout_ref.actor.fsdp_config.trainer_mode",
     "actor_rollout_ref.actor.fsdp_config.actor_strategy",
     "actor_rollout_ref.actor.megatron",  # there is none before model_engine=megatron
     "actor_rollout_ref.rollout.agent.environment",

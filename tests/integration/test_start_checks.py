@@ -1,0 +1,138 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""What stops a run before it starts, or is said then: through the callback that every method brings along."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from omegaconf import DictConfig
+from transformers import AutoTokenizer, BltConfig, Gemma3nTextConfig, LongcatFlashConfig
+
+from tests.integration.engines import save_model
+from tests.integration.test_composition import composed
+from verl_resrl.integration.start_checks import StartChecks
+from verl_resrl.integration.tap import num_decoder_layers
+
+ROW = {
+    "data_source": "x",
+    "prompt": [{"role": "user", "content": "t3"}],
+    "reward_model": {"style": "rule", "ground_truth": "4"},
+    "extra_info": {"split": "train"},
+}
+
+
+def data_file(folder: Path, *rows: dict[str, Any]) -> Path:
+    pd.DataFrame(list(rows)).to_parquet(folder / "data.parquet")
+    return folder / "data.parquet"
+
+
+def config_of(file: Path, *overrides: str) -> DictConfig:
+    return composed("+method=resrl", f"data.train_files={file}", f"data.val_files=[{file}]", *overrides)
+
+
+def refusal(config: DictConfig, capsys: pytest.CaptureFixture[str]) -> str:
+    """The line with which a run is refused; transformers may have written others before."""
+    with pytest.raises(SystemExit) as error:
+        StartChecks().on_job_start(config)
+    assert error.value.code == 1
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+def test_every_method_brings_the_checks(capsys: pytest.CaptureFixture[str]) -> None:
+    """In verl's own process, started by its own entry point."""
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "verl.trainer.main_ppo", "+method=nsr", "--cfg", "hydra", "-p", "hydra.callbacks"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "verl_resrl.integration.start_checks.StartChecks" in result.stdout
+
+
+def test_sound_files_start(tmp_path: Path) -> None:
+    file = data_file(tmp_path, ROW, ROW)
+    reward = "reward.custom_reward_function.path=pkg://verl_resrl.tasks.math_reward"
+    StartChecks().on_job_start(config_of(file, "+reward_manager=length_scaled", reward))
+    StartChecks().on_job_start(config_of(tmp_path / "none.parquet"))  # verl may fetch it
+
+
+def test_a_missing_column_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = data_file(tmp_path, {key: value for key, value in ROW.items() if key != "reward_model"})
+    assert f"error: {file}: column 'reward_model' is missing" in refusal(config_of(file), capsys)
+    own = "data.custom_cls.path=own.py"
+    StartChecks().on_job_start(config_of(file, own))  # whose rows are its own matter
+
+
+def test_a_row_without_split_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = data_file(tmp_path, ROW, ROW | {"extra_info": {"split": None}}, ROW)
+    StartChecks().on_job_start(config_of(file))  # nobody asks
+    line = refusal(config_of(file, "+reward_manager=length_scaled"), capsys)
+    assert line.startswith(f"error: {file} row 2: extra_info.split is missing; the length-scaled reward needs it")
+    file = data_file(tmp_path, {key: value for key, value in ROW.items() if key != "extra_info"})
+    assert "row 1: extra_info.split" in refusal(config_of(file, "+reward_manager=length_scaled"), capsys)
+
+
+def test_a_ground_truth_that_the_reward_refuses_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Any reward module may have check_ground_truth; that of mathematics has it."""
+    reward = tmp_path / "reward.py"
+    reward.write_text(
+        "def check_ground_truth(gold):\n"
+        "    if not isinstance(gold, str): raise ValueError('ground_truth must be a text')\n"
+        "def compute_score(**kwargs): return 0.0\n"
+    )
+    rows = [ROW | {"reward_model": {"ground_truth": gold}} for gold in (4, 5)]
+    config = config_of(data_file(tmp_path, *rows), f"reward.custom_reward_function.path={reward}")
+    assert refusal(config, capsys).endswith("data.parquet row 1: ground_truth must be a text")
+    reward.write_text("def compute_score(**kwargs): return 0.0\n")
+    StartChecks().on_job_start(config)
+
+
+def test_a_tokenizer_without_chat_template_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_model("Llama", tmp_path / "model")
+    config = config_of(data_file(tmp_path, ROW), f"actor_rollout_ref.model.path={tmp_path / 'model'}")
+    StartChecks().on_job_start(config)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    tokenizer.chat_template = None
+    for file in (tmp_path / "model").glob("*template*"):
+        file.unlink()
+    tokenizer.save_pretrained(tmp_path / "model")
+    assert refusal(config, capsys).startswith(f"error: {tmp_path / 'model'}: its tokenizer has no chat template")
+
+
+def test_an_architecture_that_is_not_supported_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_model("Llama", tmp_path / "model")
+    settings = json.loads((tmp_path / "model" / "config.json").read_text())
+    strange = Gemma3nTextConfig(num_hidden_layers=2, layer_types=["full_attention"] * 2).to_dict()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(strange | {"torch_dtype": settings.get("dtype")}))
+    config = config_of(data_file(tmp_path, ROW), f"actor_rollout_ref.model.path={tmp_path / 'model'}")
+    assert "gemma3n_text is not supported: its layers pass on 4 states a token" in refusal(config, capsys)
+
+
+def test_numbers_of_decoder_layers() -> None:
+    assert num_decoder_layers(LongcatFlashConfig(num_layers=3, num_hidden_layers=6)) == 3
+    with pytest.raises(ValueError, match=r"^ResRL: blt is not supported: its configuration names no number of decoder"):
+        num_decoder_layers(BltConfig())
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("algorithm.adv_estimator=psr", "algorithm.adv_estimator=psr gives wrong responses no advantage"),
+        ("algorithm.adv_estimator=grpo_passk", "grpo_passk gives wrong responses no advantage"),
+        ("actor_rollout_ref.rollout.n=1", "one response is never right and wrong"),
+        ("actor_rollout_ref.actor.policy_loss.loss_mode=geo_mean", "geo_mean averages the advantages of a response"),
+    ],
+)
+def test_what_leaves_nothing_to_weigh_is_said(
+    override: str, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = data_file(tmp_path, ROW)
+    with caplog.at_level(logging.WARNING):
+        StartChecks().on_job_start(config_of(file, "actor_rollout_ref.rollout.n=8"))
+        assert not caplog.messages
+        StartChecks().on_job_start(config_of(file, "actor_rollout_ref.rollout.n=8", override))
+    (message,) = caplog.messages
+    assert said in message

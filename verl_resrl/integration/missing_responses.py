@@ -1,0 +1,52 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Responses that verl has left out of a batch, because their reward or their rollout failed.
+
+verl logs such a failure in the process where it happened, drops the response, or its whole group, and trains on what is
+left, with exit code 0 and no metric. Here it is counted, and stops the run unless ``resrl.on_failure=fallback``.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.integration.batch import Batch
+
+
+class MissingResponsesError(RuntimeError):
+    """Responses of a step are missing, and ``resrl.on_failure`` is "stop"."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a step should bring.
+
+    Attributes:
+        rollouts: responses to each prompt, ``actor_rollout_ref.rollout.n``.
+        prompts: of a step, ``data.train_batch_size``; 0 where the trainer replaces prompts that failed.
+    """
+
+    rollouts: int
+    prompts: int
+
+    def missing(self, batch: Batch, exchange: Exchange) -> int:
+        """Count the responses that are missing over all ranks; an agent may return more than one trajectory of each.
+
+        Args:
+            batch: of this rank.
+            exchange: to the ranks that hold the rest of the batch.
+        """
+        rows = exchange.sum(torch.bincount(batch.group_ids[~batch.padding], minlength=len(batch.active)))
+        rows = rows[rows > 0]  # padding rows are groups of their own
+        within = int((self.rollouts - rows).clamp_min(0).sum())
+        return within + max(0, self.prompts - len(rows)) * self.rollouts
+
+
+def message(missing: int, step: str) -> str:
+    """Say what is missing and what to do, in one line."""
+    return (
+        f"ResRL: {missing} responses of step {step} are missing: verl left them out because their reward or their "
+        "rollout failed, see 'Error in _run_prompt' further up; mend the reward function or the data, or set "
+        "resrl.on_failure=fallback to train on the others and count them in resrl/reward_failures"
+    )
