@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig
 from transformers import AutoTokenizer, BltConfig, Gemma3nTextConfig, LongcatFlashConfig
 
 from tests.integration.engines import save_model
 from tests.integration.test_composition import composed
+from verl_resrl.integration.last_words import LastWords
 from verl_resrl.integration.start_checks import StartChecks
 from verl_resrl.integration.tap import num_decoder_layers
 
@@ -136,3 +138,29 @@ def test_what_leaves_nothing_to_weigh_is_said(
         StartChecks().on_job_start(config_of(file, "actor_rollout_ref.rollout.n=8", override))
     (message,) = caplog.messages
     assert said in message
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise KeyError('no such unit')", "row 1 of {file} with KeyError: 'no such unit'"),
+        ("return 'right'", "row 1 of {file} with ValueError: could not convert string to float: 'right'"),
+        ("return 1.0", "the reward function works on row 1 of {file}: look for 'Error in _run_prompt' further up"),
+    ],
+)
+def test_a_run_whose_rewards_all_failed_ends_with_the_cause(
+    body: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = data_file(tmp_path, ROW)
+    (tmp_path / "reward.py").write_text(f"def compute_score(**kwargs):\n    {body}\n")
+    config = config_of(file, f"reward.custom_reward_function.path={tmp_path / 'reward.py'}")
+    job = JobReturn(status=JobStatus.FAILED)
+    job.return_value = RuntimeError("Sync replay buffer selected terminal groups with no materializable trajectories.")
+    with pytest.raises(SystemExit):
+        LastWords().on_job_end(config, job)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: every response of a step failed; ")
+    assert line.endswith(said.format(file=file))
+    other = JobReturn(status=JobStatus.FAILED)
+    other.return_value = RuntimeError("anything else")
+    LastWords().on_job_end(config, other)  # Hydra shows its traceback

@@ -34,7 +34,7 @@ def check_files(config: DictConfig) -> None:
         return
     needs_split = OmegaConf.select(config, "reward.reward_manager.name") in LENGTH_SCALED
     check_gold = _check_of_the_reward(config)
-    for path in _here(config):
+    for path in files_here(config):
         columns = pq.read_schema(path).names
         for column in (config.data.get("prompt_key", "prompt"), *COLUMNS):
             if column not in columns:
@@ -45,7 +45,12 @@ def check_files(config: DictConfig) -> None:
             _check_ground_truths(path, check_gold)
 
 
-def _here(config: DictConfig) -> Iterator[Path]:
+def files_here(config: DictConfig) -> Iterator[Path]:
+    """The parquet files of training and validation that are on this machine.
+
+    Args:
+        config: verl's, composed.
+    """
     for name in FILES:
         files = config.data.get(name) or []
         for file in [files] if isinstance(files, str) else files:

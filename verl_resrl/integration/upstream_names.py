@@ -159,7 +159,7 @@ NAMES = (
     # checks of an installation and of a configuration, evaluation
     Name("verl.trainer.ppo.core_algos:ADV_ESTIMATOR_REGISTRY", ("grpo",), (REGISTERED,)),
     Name("verl.trainer.ppo.core_algos:get_adv_estimator_fn", ("name_or_enum",), (DRY_RUN,)),
-    Name("verl.trainer.ppo.reward:get_custom_reward_fn", ("config",), (DRY_RUN,)),
+    Name("verl.trainer.ppo.reward:get_custom_reward_fn", ("config",), (DRY_RUN, "integration.last_words")),
     Name("verl.trainer.ppo.reward:resolve_reward_manager_cls", ("config",), (DRY_RUN,)),
     Name("verl.trainer.ppo.utils:need_critic", ("config",), (DRY_RUN,)),
     Name("verl.trainer.ppo.utils:need_reference_policy", ("config",), (DRY_RUN,)),
@@ -169,7 +169,7 @@ NAMES = (
     Name(
         "verl.utils.reward_score:default_compute_score",
         ("data_source", "solution_str", "ground_truth"),
-        (DEFAULT_REWARD,),
+        (DEFAULT_REWARD, "integration.last_words"),
     ),
     Name("verl.utils.reward_score.sandbox_fusion:compute_score", (), (SANDBOX_FUSION,)),
     # the command
