@@ -50,7 +50,12 @@ from verl_resrl.evaluation.settings import EvaluationError, named_file
         (["--data", "unjudged.parquet"], "row 1 of {here}/unjudged.parquet: reward_model is missing"),
         (["--data", "nameless.parquet"], "row 1 of {here}/nameless.parquet: data_source must be text, it is None"),
         (["--data", "extra.parquet"], "row 0 of {here}/extra.parquet: extra_info must have named fields, it is 'x'"),
-        (["--reward-file", "words.py"], "must return a number or a dict with the number 'score', it returned good"),
+        (
+            ["--reward-file", "words.py"],
+            "a dict with the finite number 'score', it returned 'good'",
+        ),
+        (["--data", "picture.parquet"], "picture.parquet has images, which the responses would be made without"),
+        (["--data", "parts.parquet"], "parts.parquet: content must be text, it is list"),
         (["--max-prompt-tokens", "1", "--data", "long.parquet"], "every prompt is longer than 1 tokens"),
         (["--backend", "fast"], "--backend fast must be one of auto, vllm, hf"),
         (["--backend", "vllm"], "--backend vllm needs"),
@@ -70,6 +75,9 @@ def test_bad_input_is_named_in_one_line(
     write_rows(tmp_path / "unjudged.parquet", row(0), row(1) | {"reward_model": None})
     write_rows(tmp_path / "nameless.parquet", row(0), row(1) | {"data_source": None})
     write_rows(tmp_path / "extra.parquet", row(0) | {"extra_info": "x"})
+    write_rows(tmp_path / "picture.parquet", row(0) | {"images": []}, row(1) | {"images": [{"bytes": b"x"}]})
+    parts = [{"role": "user", "content": [{"type": "text", "text": "t3"}]}]
+    write_rows(tmp_path / "parts.parquet", row(0) | {"prompt": parts})
     for name, text in {
         "reward.py": REWARD,
         "exits.py": "def compute_score(**kwargs): raise SystemExit(3)",

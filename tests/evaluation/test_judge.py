@@ -33,6 +33,14 @@ def test_scores_and_answers(tmp_path: Path, code: str, score: float, answer: str
     assert (verdict.score, verdict.correct, verdict.answer) == (score, score > 0, answer)
 
 
+@pytest.mark.parametrize(
+    "value", ["float('inf')", "-float('inf')", "float('nan')", "'1.0'", "None", "{'score': '1'}", "{}"]
+)
+def test_what_training_refuses_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(EvaluationError, match="the reward function must return a finite number or a dict with"):
+        judge_of(tmp_path, f"def compute_score(**k): return {value}").judge([row(0)], [""])
+
+
 def test_the_reward_function_gets_what_verl_gives_it(tmp_path: Path) -> None:
     code = "seen = []\ndef compute_score(data_source, solution_str, ground_truth, extra_info):\n"
     code += "    seen.append((data_source, solution_str, ground_truth, extra_info)); return 1"

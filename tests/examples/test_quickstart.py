@@ -181,6 +181,17 @@ def test_a_file_without_rows_is_refused(tmp_path):
         inputs.check_parquet("TRAIN_FILES", tmp_path / "empty.parquet")
 
 
+def test_the_reward_is_tried_on_every_data_source_before_training(tmp_path):
+    train, val = (write_rows(tmp_path / f"{name}.parquet", GOOD_ROW) for name in ("train", "val"))
+    with pytest.raises(QuickstartError, match=r"countdown'?: name a file with compute_score\(\) in REWARD_FILE$"):
+        inputs.check_reward(None, [train, val])  # verl has none for it
+    (tmp_path / "reward.py").write_text("def compute_score(**kwargs): return 1.0")
+    inputs.check_reward(tmp_path / "reward.py", [train, val])
+    (tmp_path / "empty.py").write_text("")
+    with pytest.raises(QuickstartError, match=r"^REWARD_FILE: .*empty\.py defines no compute_score\(\)$"):
+        inputs.check_reward(tmp_path / "empty.py", [train, val])
+
+
 def test_models(tmp_path):
     (tmp_path / "empty").mkdir()
     inputs.check_model("owner/model-0.5B")

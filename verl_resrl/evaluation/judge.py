@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ class Judge:
         threshold: a response is correct when its score is above.
         name: of the function in the file, in place of ``compute_score``.
         kwargs: further arguments of the function in the file; they win over verl's own, as in training.
+        named_by: what the user names the file with, for messages.
 
     Raises:
         EvaluationError: the file cannot be used.
@@ -57,7 +59,9 @@ class Judge:
         threshold: float = 0.0,
         name: str = "compute_score",
         kwargs: Mapping[str, Any] | None = None,
+        named_by: str = "--reward-file",
     ) -> None:
+        self._named_by = named_by
         self._threshold, self._kwargs = threshold, dict(kwargs or {})
         self._answer_of: Callable[[str, Any], str | None] | None = None
         if reward_file is None:
@@ -65,8 +69,10 @@ class Judge:
 
             self._compute_score: Callable[..., Any] = default_compute_score
         else:
-            module = _load(reward_file)
-            self._compute_score = getattr(module, name, None) or _missing(reward_file, name)
+            module = _load(reward_file, named_by)
+            if not hasattr(module, name):
+                raise EvaluationError(f"{named_by}: {reward_file} defines no {name}()")
+            self._compute_score = getattr(module, name)
             self._answer_of = getattr(module, "answer_of", None)
         self._is_async = inspect.iscoroutinefunction(self._compute_score)
         self._stopped = False
@@ -112,7 +118,7 @@ class Judge:
                 return await self._compute_score(**arguments)
             return await asyncio.to_thread(self._compute_score, **arguments)
         except NotImplementedError as error:  # of verl's choice by data source
-            raise EvaluationError(f"{error}: name a file with compute_score() in --reward-file") from None
+            raise EvaluationError(f"{error}: name a file with compute_score() in {self._named_by}") from None
         except (Exception, SystemExit) as error:
             raise EvaluationError(
                 f"the reward function failed with {type(error).__name__}: {_one_line(error)} "
@@ -125,16 +131,14 @@ class Judge:
             result.close()
             raise EvaluationError("the reward function returned a coroutine: declare it with async def")
         fields = result if isinstance(result, Mapping) else {"score": result}
-        try:
-            score = float(fields["score"])
-        except (KeyError, TypeError, ValueError):
-            score = math.nan
-        if math.isnan(score):
+        score = fields.get("score")
+        number = float(score) if isinstance(score, Real) else math.nan
+        if not math.isfinite(number):  # as in training, where verl or ResRL refuse it
             raise EvaluationError(
-                "the reward function must return a number or a dict with the number 'score', "
-                f"it returned {str(result)[:200]}"
+                "the reward function must return a finite number or a dict with the finite number 'score', "
+                f"it returned {result!r}"[:300]
             )
-        return Verdict(score, score > self._threshold, self._name(row, text, fields))
+        return Verdict(number, number > self._threshold, self._name(row, text, fields))
 
     def _name(self, row: Mapping[str, Any], text: str, fields: Mapping[str, Any]) -> str | None:
         if self._answer_of is not None:
@@ -158,25 +162,25 @@ def squeezed(text: str) -> str:
     return " ".join(text.split())
 
 
-def _load(file: Path) -> Any:
+def _load(file: Path, named_by: str) -> Any:
     if not file.is_file():
-        raise EvaluationError(f"--reward-file: {file} {'is not a file' if file.exists() else 'does not exist'}")
+        raise EvaluationError(f"{named_by}: {file} {'is not a file' if file.exists() else 'does not exist'}")
     try:
         name = _name_in_a_package(file)
-        return importlib.import_module(name) if name is not None else _load_alone(file)
+        return importlib.import_module(name) if name is not None else _load_alone(file, named_by)
     except EvaluationError:
         raise
     except (Exception, SystemExit) as error:  # whatever the user's file may raise
         raise EvaluationError(
-            f"--reward-file: {file} cannot be imported ({type(error).__name__}: {_one_line(error)})"
+            f"{named_by}: {file} cannot be imported ({type(error).__name__}: {_one_line(error)})"
         ) from error
 
 
-def _load_alone(file: Path) -> Any:
+def _load_alone(file: Path, named_by: str) -> Any:
     name = f"verl_resrl_reward_{file.stem}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
-        raise EvaluationError(f"--reward-file: {file} is not a Python file")
+        raise EvaluationError(f"{named_by}: {file} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look there
     spec.loader.exec_module(module)
@@ -200,7 +204,3 @@ def _name_in_a_package(file: Path) -> str | None:
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
-
-
-def _missing(file: Path, name: str) -> Any:
-    raise EvaluationError(f"--reward-file: {file} defines no {name}()")

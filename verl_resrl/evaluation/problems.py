@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from verl_resrl.evaluation.settings import HUB_NAME, EvaluationError
 
 WEIGHTS = ("*.safetensors", "*.bin")
+MEDIA = ("images", "videos", "audios")  # columns from which verl takes what is not text
+TEXT_ALONE = "resrl eval is for problems of text alone"
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,13 @@ def check_parquet(file: Path) -> None:
     messages = pa.types.is_list(prompt) or pa.types.is_large_list(prompt)
     if not messages or not _has_fields(prompt.value_type, "role", "content"):
         raise EvaluationError(f"column 'prompt' of {file} must be a list of {{role, content}}, it is {prompt}")
+    if not pa.types.is_string(prompt.value_type.field("content").type) and not pa.types.is_large_string(
+        prompt.value_type.field("content").type
+    ):
+        raise EvaluationError(f"column 'prompt' of {file}: content must be text, it is {prompt}; {TEXT_ALONE}")
+    for column in MEDIA:
+        if column in schema.names and any(parquet.read([column]).column(column).to_pylist()):
+            raise EvaluationError(f"{file} has {column}, which the responses would be made without; {TEXT_ALONE}")
     if not _has_fields(reward, "ground_truth"):
         raise EvaluationError(f"column 'reward_model' of {file} must have a field 'ground_truth', it is {reward}")
 

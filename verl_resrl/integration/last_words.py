@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import pyarrow.parquet as pq
+import ray
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
@@ -29,6 +30,7 @@ class LastWords(Callback):
         """Called by Hydra after verl's main function, and before it prints the traceback of an error."""
         if job_return.status != JobStatus.FAILED or ALL_FAILED not in str(job_return._return_value):
             return
+        ray.shutdown()  # which still hands on lines of other processes
         print(f"error: every response of a step failed; {cause(config)}", file=sys.stderr, flush=True)
         raise SystemExit(1)
 
