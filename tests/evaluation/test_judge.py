@@ -25,6 +25,7 @@ def judge_of(folder: Path, code: str, threshold: float = 0.0) -> Judge:
         ("def compute_score(**k): return {'score': 2, 'pred': 7}", 2.0, "7"),
         ("def compute_score(**k): return {'score': 0, 'pred': None}", 0.0, None),
         ("def compute_score(**k): return {'score': 0, 'extracted': 'z'}", 0.0, "z"),
+        ("def compute_score(**k): return {'score': 0, 'pred': ' '}", 0.0, None),  # an empty text is no answer
         ("def compute_score(**k): return {'score': 0, 'pred': 1}\ndef answer_of(t, g): return t[1] + g", 0.0, " g"),
     ],
 )

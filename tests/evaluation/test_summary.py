@@ -4,6 +4,7 @@
 
 import pytest
 
+from verl_resrl.evaluation.answer_classes import with_common_names
 from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.summary import distinct_correct, majority_vote, self_bleu, summarize
 
@@ -31,6 +32,21 @@ def test_summary_against_hand_counted_numbers() -> None:
     assert (overall["num_problems"], overall["num_samples"]) == (2, 4)
     # two problems: each of four equally likely draws of two
     assert (overall["majority_vote"]["low"], overall["majority_vote"]["high"]) == (0, 1)
+
+
+def test_answers_of_equal_value_are_one() -> None:
+    """Written in four ways, one half wins against a wrong answer that is written alike three times."""
+    answers = [r"\frac{1}{2}", r"\dfrac12", "0.5", "1/2", "3", "3", "3", None]
+    values = {r"\frac{1}{2}": 0.5, r"\dfrac12": 0.5, "0.5": 0.5, "1/2": 0.5, "3": 3.0}
+    group = [sample(0, number, answer in answers[:4], answer) for number, answer in enumerate(answers)]
+    assert majority_vote(group) == 0
+    assert distinct_correct(group) == 4
+    named = with_common_names(group, lambda first, second: values[first] == values[second])
+    assert [one.answer for one in named] == [r"\frac{1}{2}"] * 4 + ["3"] * 3 + [None]
+    assert majority_vote(named) == 1
+    assert distinct_correct(named) == 1
+    summary = summarize(group, [1], same=lambda first, second: values[first] == values[second])["overall"]
+    assert (summary["majority_vote"]["mean"], summary["distinct_correct"]) == (1, 1)
 
 
 def test_majority_of_equally_frequent_answers_is_their_mean() -> None:

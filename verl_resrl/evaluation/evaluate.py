@@ -83,7 +83,7 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
                     file.append(new)
                     right += sum(sample.correct for sample in new)
                     report(len(file.samples), len(jobs), f"{right / len(file.samples):.1%} right")
-        summary = summarize(file.samples, settings.k, settings.seed, report, settings.averaged)
+        summary = summarize(file.samples, settings.k, settings.seed, report, settings.averaged, judge.same_answer)
         users = Path(settings.codeforces_users) if settings.codeforces_users else None
         codeforces = codeforces_summary(problems, file.samples, users)
         if codeforces is not None:

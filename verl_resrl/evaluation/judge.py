@@ -49,6 +49,10 @@ class Judge:
         kwargs: further arguments of the function in the file; they win over verl's own, as in training.
         named_by: what the user names the file with, for messages.
 
+    Attributes:
+        same_answer: ``same_answer(first, second)`` of the file, which tells whether two answers, as they are named,
+            are one; None if it has none.
+
     Raises:
         EvaluationError: the file cannot be used.
     """
@@ -64,6 +68,7 @@ class Judge:
         self._named_by = named_by
         self._threshold, self._kwargs = threshold, dict(kwargs or {})
         self._answer_of: Callable[[str, Any], str | None] | None = None
+        self.same_answer: Callable[[str, str], bool] | None = None
         if reward_file is None:
             from verl_resrl.integration.default_reward import default_compute_score
 
@@ -74,6 +79,7 @@ class Judge:
                 raise EvaluationError(f"{named_by}: {reward_file} defines no {name}()")
             self._compute_score = getattr(module, name)
             self._answer_of = getattr(module, "answer_of", None)
+            self.same_answer = getattr(module, "same_answer", None)
         self._is_async = inspect.iscoroutinefunction(self._compute_score)
         self._stopped = False
 
@@ -150,10 +156,10 @@ class Judge:
                 ) from error
             if answer is not None and not isinstance(answer, str):
                 raise EvaluationError(f"answer_of must return text or None, it returned {str(answer)[:200]}")
-            return answer
+            return answer or None
         for field in ANSWER_FIELDS:
             if field in fields:
-                return None if fields[field] is None else str(fields[field])
+                return None if fields[field] is None else str(fields[field]).strip() or None
         return squeezed(text) or None
 
 

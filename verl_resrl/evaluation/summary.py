@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from verl_resrl.evaluation.answer_classes import Same, with_common_names
 from verl_resrl.evaluation.judge import squeezed
 from verl_resrl.evaluation.samples import Sample
 from verl_resrl.statistics.intervals import bootstrap_interval
@@ -24,6 +25,7 @@ def summarize(
     seed: int = 0,
     report: Callable[[int, int, str], None] | None = None,
     averaged: int | None = None,
+    same: Same | None = None,
 ) -> dict[str, Any]:
     """Condense an evaluation.
 
@@ -33,6 +35,7 @@ def summarize(
         seed: of the bootstrap.
         report: called with problems done, problems in all and a note.
         averaged: also report Avg over the first so many responses to each problem.
+        same: tells whether two answers are one; by default, if they are written alike.
 
     Returns:
         ``{"overall": S, "data_sources": {name: S}}``; see ``_summary`` for S.
@@ -41,6 +44,13 @@ def summarize(
     for sample in samples:
         by_problem[sample.problem].append(sample)
     groups = [sorted(by_problem[problem], key=lambda sample: sample.sample) for problem in sorted(by_problem)]
+    if same is not None:
+        named = []
+        for done, group in enumerate(groups, start=1):
+            named.append(with_common_names(group, same))
+            if report is not None:
+                report(done, len(groups), "equal answers")
+        groups = named
     bleus = []
     for done, group in enumerate(groups, start=1):
         bleus.append(self_bleu([sample.response for sample in group[:SELF_BLEU_SAMPLES]]))
