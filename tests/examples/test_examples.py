@@ -212,7 +212,12 @@ def data_file(path: Path, columns: dict[str, list[Any]]) -> Path:
     return path
 
 
-GOOD = {"data_source": ["x"], "prompt": ["p"], "reward_model": ["r"]}
+GOOD: dict[str, list[Any]] = {
+    "data_source": ["x"],
+    "prompt": ["p"],
+    "reward_model": [{"ground_truth": "1"}],
+    "extra_info": [{"split": "train"}],
+}
 
 
 @pytest.mark.parametrize(
@@ -232,6 +237,7 @@ GOOD = {"data_source": ["x"], "prompt": ["p"], "reward_model": ["r"]}
         (["data.train_files=[FOLDER/text.parquet]"], "text.parquet: not a parquet file"),
         (["data.train_files=[FOLDER/column.parquet]"], "column 'reward_model' is missing"),
         (["data.train_files=[FOLDER/empty.parquet]"], "empty.parquet: has no rows"),
+        (["data.train_files=[FOLDER/split.parquet]"], "split.parquet row 1: extra_info.split is missing"),
         (["actor_rollout_ref.model.path=${nothing.here}"], "a reference to another setting: "),
     ],
 )
@@ -245,6 +251,7 @@ def test_wrong_setting_ends_with_one_line(
     data_file(tmp_path / "good.parquet", GOOD)
     data_file(tmp_path / "empty.parquet", {key: [] for key in GOOD})
     data_file(tmp_path / "column.parquet", {"data_source": ["x"], "prompt": ["p"]})
+    data_file(tmp_path / "split.parquet", GOOD | {"extra_info": [{"index": 0}]})
     (tmp_path / "text.parquet").write_text("text")
     good = [f"data.{split}_files=[{tmp_path}/good.parquet]" for split in ("train", "val")]
     overrides = [text for text in commands["math/run_resrl_qwen3_4b"] if not text.startswith("--")]

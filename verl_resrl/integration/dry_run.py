@@ -25,6 +25,9 @@ from verl.trainer.ppo.reward import get_custom_reward_fn, resolve_reward_manager
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import omega_conf_to_dataclass, validate_config
 
+from verl_resrl.integration.start_checks import check_model as check_start_model
+from verl_resrl.integration.start_checks import remarks
+from verl_resrl.integration.start_data import StartError, check_files
 from verl_resrl.tasks.length_reward import LengthScale
 
 REQUIRED_COLUMNS = ("data_source", "prompt", "reward_model")
@@ -218,12 +221,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for split in ("train", "val")
                 for line in check_data(config.data[f"{split}_files"], options.missing_data_ok)
             ]
-    except DryRunError as error:
+            check_files(config)
+            check_start_model(config)
+    except (DryRunError, StartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     shown = effective(config)
     width = max(map(len, shown))
-    print("\n".join([*(f"{name:{width}}  {value}" for name, value in shown.items()), *data]))
+    print("\n".join([*(f"{name:{width}}  {value}" for name, value in shown.items()), *data, *remarks(config)]))
     print("the configuration is valid")
     return 0
 
