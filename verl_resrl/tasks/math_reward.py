@@ -1,27 +1,32 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reward of mathematics: math-verify, with a limit of time and memory for each answer.
+"""Reward of mathematics: math-verify, with a limit of computing time and memory for each answer.
 
-Model output can keep a computer algebra system busy for ever (``9^{9^{9}}``). math-verify's own time limit is a signal,
-which works in a main thread only, and which a long multiplication of integers does not notice. Here answers are judged
-in processes of their own, which pebble kills and replaces.
+Model output can keep a computer algebra system busy for ever (``9^{9^{9}}``), and Python's signals do not reach a long
+multiplication of integers. Here answers are judged in processes of their own, which the kernel ends at their limit
+(``math_worker``) and pebble replaces. A limit of waiting would give up right answers on a machine that is busy.
 
 verl finds it as ``reward.custom_reward_function.path=pkg://verl_resrl.tasks.math_reward``.
 """
 
 import atexit
+import math
 import os
 import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from multiprocessing import get_context
+from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from verl_resrl.tasks.math_grader import TAIL_CHARS, Grade, grade, limit_memory
+from verl_resrl.tasks.math_grader import TAIL_CHARS, Grade
+from verl_resrl.tasks.math_worker import judge, start
 
 WORKERS = 2  # processes for each process that asks; verl has reward.num_workers (8) of those
 MEMORY_BYTES = 1 << 30  # that a worker may use beyond what its libraries take
-TIME_LIMIT = 5.0  # seconds
+TIME_LIMIT = 5.0  # seconds of computing
+STUCK_SECONDS = 900.0  # after which a worker that neither computes nor answers is replaced
 
 _pools: dict[int, ProcessPool] = {}
 _lock = threading.Lock()
@@ -30,7 +35,7 @@ _lock = threading.Lock()
 def compute_score(
     data_source: str,
     solution_str: str,
-    ground_truth: str,
+    ground_truth: object,
     extra_info: dict | None = None,
     time_limit: float = TIME_LIMIT,
     **kwargs: object,
@@ -40,28 +45,56 @@ def compute_score(
     Args:
         data_source: unused, part of verl's signature.
         solution_str: the model's text; nothing in it can raise.
-        ground_truth: the right answer, LaTeX or plain text.
+        ground_truth: the right answer, as ``check_ground_truth`` takes it.
         extra_info: unused, part of verl's signature.
-        time_limit: seconds for this answer, ``reward.custom_reward_function.reward_kwargs.time_limit`` in verl.
+        time_limit: seconds of computing for this answer, ``reward.custom_reward_function.reward_kwargs.time_limit`` in
+            verl.
         **kwargs: unused, part of verl's signature.
 
     Returns:
         ``score`` and ``acc``: 1.0 for the right answer, else 0.0. ``pred``: the answer as it is written, shortened.
-        ``gave_up``: 1.0 if it took too much time or memory to judge, which counts as wrong.
+        ``gave_up``: 1.0 if it took too much time or memory to judge, which counts as wrong; verl averages it into the
+        metric ``val-aux/<data source>/gave_up/mean@<n>``.
 
     Raises:
-        ValueError: the ground truth is empty or no text.
+        ValueError: of ``check_ground_truth``.
     """
-    if not isinstance(ground_truth, str) or not ground_truth.strip():
-        raise ValueError(f"math reward: ground_truth must be a text with the right answer, got {ground_truth!r}")
-    gave_up = False
+    gold, gave_up = check_ground_truth(ground_truth), False
+    arguments = (solution_str[-TAIL_CHARS:], gold, time_limit)
     try:
-        result: Grade = (
-            _pool().schedule(grade, args=(solution_str[-TAIL_CHARS:], ground_truth), timeout=time_limit).result()
-        )
+        result: Grade = _pool().schedule(judge, args=arguments, timeout=STUCK_SECONDS).result()
     except (FutureTimeout, ProcessExpired, MemoryError):
         gave_up, result = True, Grade(False, "")
     return {"score": float(result.right), "acc": float(result.right), "pred": result.pred, "gave_up": float(gave_up)}
+
+
+def check_ground_truth(ground_truth: object) -> str:
+    """The text of a right answer, whatever a data set keeps it in.
+
+    Args:
+        ground_truth: LaTeX or plain text; a number; a list of one of these; or a dict with one of these as "target",
+            as data prepared for TinyZero and RLVR-Decomposed have it.
+
+    Raises:
+        ValueError: it is anything else, empty, or a list of several: which would be all answers, or any of them.
+    """
+    value = ground_truth.get("target") if isinstance(ground_truth, Mapping) else ground_truth
+    value = _plain(value)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and len(value) == 1:
+        value = _plain(value[0])
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return str(value)
+    if isinstance(value, str) and value.strip():
+        return value
+    raise ValueError(
+        "math reward: ground_truth must be the right answer: a text, a number, a list of one of them, or a dict with "
+        f"one of them as 'target', got {str(ground_truth)[:200]!r} ({type(ground_truth).__name__})"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays, which pandas makes of parquet's, as Python's."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _pool() -> ProcessPool:
@@ -71,7 +104,7 @@ def _pool() -> ProcessPool:
         if pool is None or not pool.active:
             # spawned, not forked: a copy of a process with threads may hang
             pool = ProcessPool(
-                max_workers=WORKERS, context=get_context("spawn"), initializer=limit_memory, initargs=(MEMORY_BYTES,)
+                max_workers=WORKERS, context=get_context("spawn"), initializer=start, initargs=(MEMORY_BYTES,)
             )
             _pools[os.getpid()] = pool
     return pool

@@ -1,0 +1,43 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""What happens in a process that judges answers to mathematics: its limits, which end it, and the judging."""
+
+import logging
+import resource
+import signal
+
+from verl_resrl.tasks.math_grader import Grade, grade
+
+
+def start(extra_bytes: int) -> None:
+    """Prepare this process: bound its memory, and judge once, so that no answer pays for what is built at first use.
+
+    Where the system does not say what memory the process has, nothing is bound.
+
+    Args:
+        extra_bytes: of memory that it may allocate beyond what it has already.
+    """
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns about each switched off time limit
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process, whatever it computes
+    grade(r"\boxed{\frac{1}{2}}", "0.5")
+    try:
+        with open("/proc/self/status", encoding="ascii") as file:
+            used = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData"))
+    except (OSError, StopIteration):  # not Linux
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (used + extra_bytes, used + extra_bytes))
+
+
+def judge(response: str, gold: str, seconds: float) -> Grade:
+    """Judge an answer; if that takes more computing time, this process ends here.
+
+    Args:
+        response: the model's text, or its end.
+        gold: the right answer.
+        seconds: of computing, not of waiting: of a machine that is busy a process gets a share only.
+    """
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        return grade(response, gold)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
