@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.tasks.hostile import ATTACKS
-from verl_resrl.tasks.code_reward import Tests, compute_score, extract_program, same_output
+from verl_resrl.tasks.code_block import extract_program
+from verl_resrl.tasks.code_reward import Tests, compute_score, same_output
 from verl_resrl.tasks.sandbox import Limits, Outcome, SandboxError, check, run
 
 SQUARE = Tests(inputs=("3\n", "-4\n"), outputs=("9\n", "16\n")).to_json()
@@ -76,7 +77,8 @@ def test_programs(program: str, truth: str, status: str) -> None:
         ("```python\n```", None),
         ("```python\nprint(1)", None),
         ("```\nprint(1)\n```", "print(1)"),
-        ("```python\nfirst\n```\n```py\nsecond\n```\n```text\noutput\n```", "second"),
+        ("```python\nprint(1)\n```\n```py\nprint(2)\n```\n```text\noutput\n```", "print(2)"),
+        ("```python\nprint(1\n```", "print(1"),  # does not parse, and is all that there is
         ("```" * 1000, None),
         (block("x" * 200_000), None),
         ("filler " * 1_500_000 + "\n" + block("print(2)"), "print(2)"),
@@ -84,6 +86,68 @@ def test_programs(program: str, truth: str, status: str) -> None:
 )
 def test_extracted_program(response: str, program: str | None) -> None:
     assert extract_program(response) == program
+
+
+SOLUTION = "def add(a, b):\n    return sum(a) + b"
+TRAILERS = {
+    "output": "```\n6\n```",
+    "output of words": "```\nYES\n```",
+    "output of a list": "```python\n[1, 2, 3]\n```",
+    "output of lines": "```\n1 2\n3\n```",
+    "named output": "```output\nadd(1)\n```",
+    "example call": "```python\nprint(add([1, 2], 3))\n```",
+    "example call with names": "```python\nresult = add([1, 2], 3)\nprint(result)\n```",
+    "assertions": "```python\nassert add([], 1) == 1\n```",
+    "example of an import": "```python\nfrom solution import add\n\nprint(add([1], 2))\n```",
+    "test function": "```python\ndef test_add():\n    assert add([], 1) == 1\n```",
+    "session": "```\n>>> add([1, 2], 3)\n6\n```",
+    "console": "```pycon\nadd([1, 2], 3)\n```",
+    "shell": "```bash\npython solution.py\n```",
+    "shell without a mark": "```\npython solution.py < input.txt\n```",
+    "one word of a shell": "```\nls\n```",
+    "another language": "```c++\nint main() { return 0; }\n```",
+    "JSON": '```json\n{"a": 1}\n```',
+    "JSON without a mark": '```\n{"a": [1]}\n```',
+    "empty": "```python\n\n```",
+    "broken Python": "```python\ndef broken(:\n```",
+    "text": "```\nThis is O(n) in time.\n```",
+    "a block that is not closed": "```python\nprint(",
+}
+
+
+@pytest.mark.parametrize("trailer", TRAILERS)
+def test_what_follows_the_solution_does_not_replace_it(trailer: str) -> None:
+    assert extract_program(f"{block(SOLUTION)}\n\n{TRAILERS[trailer]}\n") == SOLUTION
+
+
+@pytest.mark.parametrize("indent", ["  ", "   ", "\t", "        "])
+def test_block_inside_a_list_is_dedented(indent: str) -> None:
+    lines = ["```python", *SOLUTION.split("\n"), "", "print(1)", "```"]
+    inside = "\n".join(indent + line if line else line for line in lines)
+    assert extract_program(f"1. Like this:\n{inside}\n2. Done.") == f"{SOLUTION}\n\nprint(1)"
+    item = inside.replace(indent, "- ", 1)
+    assert extract_program(f"{item}\n- Done.") == f"{SOLUTION}\n\nprint(1)"
+
+
+def test_later_solution_wins_and_the_wanted_function_wins_over_it() -> None:
+    later = "def plus(a, b):\n    return a + b"
+    both = block(SOLUTION) + block(later)
+    assert extract_program(both) == later
+    assert extract_program(both, "add") == SOLUTION
+    assert extract_program(both, "other") == later
+    corrected = SOLUTION.replace("+ b", "+ 2 * b")
+    assert extract_program(block(SOLUTION) + "\nBetter:\n" + block(corrected), "add") == corrected
+
+
+@pytest.mark.parametrize("use", ["gcd = 1", "from math import gcd", "import gcd", "f = lambda gcd: gcd"])
+def test_name_of_an_earlier_function_may_be_bound_again(use: str) -> None:
+    later = f"{use}\nprint(gcd)" if "lambda" not in use else f"{use}\nprint(f(1))"
+    assert extract_program(block("def gcd(a, b):\n    return a") + block(later)) == later
+
+
+def test_example_behind_a_solution_is_not_judged_in_its_place() -> None:
+    response = block(SOLUTION) + "\nFor example:\n" + TRAILERS["example call"]
+    assert compute_score("x", response, ADD)["pred"] == SOLUTION
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ verl finds it as ``reward.custom_reward_function.path=pkg://verl_resrl.tasks.cod
 
 import json
 import os
-import re
 import secrets
 import threading
 import time
@@ -18,11 +17,10 @@ from decimal import Decimal, InvalidOperation
 from importlib.metadata import entry_points
 from typing import Any
 
+from verl_resrl.tasks.code_block import MAX_PROGRAM_CHARS, extract_program
 from verl_resrl.tasks.sandbox import Limits, Outcome, run
 
-MAX_PROGRAM_CHARS = 100_000
 REMOTE_JUDGES = "verl_resrl.code_judges"  # group of entry points
-_FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n]*$", re.MULTILINE)
 # verl has reward.num_workers (8) processes that judge answers, each in many threads; resrl eval is one process
 PROCESSES = "RESRL_REWARD_PROCESSES"
 _slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // int(os.environ.get(PROCESSES, "8"))))
@@ -124,7 +122,7 @@ def compute_score(
         SandboxError: the sandbox does not work on this machine.
     """
     tests = Tests.from_json(ground_truth)
-    program = extract_program(solution_str)
+    program = extract_program(solution_str, tests.fn_name)
     if program is None:
         status = "no_program"
     elif sandbox_fusion_url:
@@ -136,25 +134,6 @@ def compute_score(
     right = float(status == "right")
     pred = (program or "")[:MAX_PROGRAM_CHARS].encode("utf-8", "replace").decode("utf-8")
     return {"score": right, "acc": right, "pred": pred, "status": status}
-
-
-def extract_program(response: str) -> str | None:
-    """The last fenced block of a response that is marked as Python or not marked.
-
-    Args:
-        response: any text.
-
-    Returns:
-        Its content, or None if there is no such block, or if it has more than ``MAX_PROGRAM_CHARS`` characters.
-    """
-    fences = list(_FENCE.finditer(response[-2 * MAX_PROGRAM_CHARS :]))
-    text = response[-2 * MAX_PROGRAM_CHARS :]
-    blocks = [
-        text[start.end() : end.start()].strip("\n")
-        for start, end in zip(fences[::2], fences[1::2], strict=False)
-        if start[1].lower() in ("", "python", "python3", "py")
-    ]
-    return blocks[-1] if blocks and blocks[-1].strip() and len(blocks[-1]) <= MAX_PROGRAM_CHARS else None
 
 
 def judge(program: str, tests: Tests, limits: Limits, isolation: str, answer_seconds: float) -> str:
