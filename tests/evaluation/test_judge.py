@@ -56,6 +56,24 @@ def test_threshold(tmp_path: Path) -> None:
     assert not judge.judge([row(0)], [""])[0].correct
 
 
+def test_ground_truth_that_cannot_be_judged_by_is_refused_before_there_are_responses(tmp_path: Path) -> None:
+    code = "def compute_score(**k): return 0.0\ndef check_ground_truth(gold):\n"
+    judge = judge_of(tmp_path, code + "    if gold == [1, 2]: raise ValueError('no')")
+    good, bad = ({"reward_model": {"ground_truth": gold}} for gold in ("1", [1, 2]))
+    judge.check([good, good])
+    with pytest.raises(EvaluationError, match="problem 1: no"):
+        judge.check([good, bad])
+    judge_of(tmp_path, "def compute_score(**k): return 0.0").check([bad])  # it does not say what it can judge by
+
+
+def test_rewards_of_mathematics_and_code_say_what_they_can_judge_by() -> None:
+    for name in ("math_reward", "code_reward"):
+        with pytest.raises(EvaluationError, match=r"problem 0: .*ground_truth"):
+            Judge(Path(named_file(f"pkg://verl_resrl.tasks.{name}"))).check(
+                [{"reward_model": {"ground_truth": [1, 2]}}]
+            )
+
+
 def test_verls_own_reward_functions_are_the_default() -> None:
     gsm8k = {"data_source": "openai/gsm8k", "reward_model": {"ground_truth": "72"}}
     right, wrong = Judge(None).judge([gsm8k, gsm8k], ["so #### 72", "so #### 71"])

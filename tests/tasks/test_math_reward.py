@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from tests.tasks.hostile import GOLD, answers
+from verl_resrl.tasks.math_gold import check_ground_truth
 from verl_resrl.tasks.math_grader import TAIL_CHARS, grade
-from verl_resrl.tasks.math_reward import check_ground_truth, compute_score
+from verl_resrl.tasks.math_reward import compute_score
 
 RIGHT = [
     (r"so it is \boxed{34}.", "34"),

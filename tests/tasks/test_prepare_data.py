@@ -237,7 +237,9 @@ def test_parquet_and_folders_are_read_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "named"),
     [
-        ("aime24", {"answer": None}, "row 1: field 'answer' must be a str or int or float with content, got 'None'"),
+        ("aime24", {"answer": None}, "row 1: field 'answer': math reward: ground_truth must be the right answer"),
+        ("aime24", {"answer": ["1", "2"]}, "row 1: field 'answer': math reward: ground_truth must be the right answer"),
+        ("dapo-math-17k", {"reward_model": {"ground_truth": {}}}, "row 1: field 'ground_truth': math reward:"),
         ("aime24", {"problem": " "}, "row 1: field 'problem' must be a str with content"),
         ("dapo-math-17k", {"prompt": []}, "row 1: field 'prompt' must be one message"),
         ("olympiadbench", {"final_answer": [""]}, "row 1: field 'final_answer'"),
@@ -252,6 +254,14 @@ def test_schema_error_names_row_and_field(name: str, change: dict[str, Any], nam
     with pytest.raises(DataError, match=re.escape(f"{name}: {named}")):
         made(name, tmp_path, [good, good | change])
     assert list((tmp_path / "data").iterdir()) == []
+
+
+@pytest.mark.parametrize("gold", [34, ["34"], [34], {"question": "Q", "target": "34"}])
+def test_answer_that_is_no_text_is_read(gold: object, tmp_path: Path) -> None:
+    for name, change in (("aime24", {"answer": gold}), ("dapo-math-17k", {"reward_model": {"ground_truth": gold}})):
+        (tmp_path / name).mkdir()
+        (row,) = made(name, tmp_path / name, [ROWS[name][0] | change])
+        assert row["reward_model"]["ground_truth"] == "34"
 
 
 def test_missing_field_is_named(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
             settings.limit,
             settings.chat_template_kwargs,
         )
+        judge.check([problem.row for problem in problems])
         if settings.codeforces_users and all(rating_of(problem) is None for problem in problems):
             raise EvaluationError("--codeforces-users: none of these problems is one of Codeforces with a rating")
         jobs = [Job(problem, sample) for problem in range(len(problems)) for sample in range(settings.n)]

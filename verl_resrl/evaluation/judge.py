@@ -42,7 +42,8 @@ class Judge:
             async, that returns a number or a dict with the key "score", as verl's
             ``reward.custom_reward_function.path``; None for verl's ``default_compute_score``, which chooses by data
             source. It may define ``answer_of(text, ground_truth)``, which names the answer of a response, None if
-            it gives none. Without it, an answer is named by the field "pred", "answer" or "extracted" of the dict,
+            it gives none, and ``check_ground_truth(ground_truth)``, which raises ValueError for one it cannot use.
+            Without ``answer_of``, an answer is named by the field "pred", "answer" or "extracted" of the dict,
             else by the response's text with white space squeezed.
         threshold: a response is correct when its score is above.
         name: of the function in the file, in place of ``compute_score``.
@@ -69,6 +70,7 @@ class Judge:
         self._threshold, self._kwargs = threshold, dict(kwargs or {})
         self._answer_of: Callable[[str, Any], str | None] | None = None
         self.same_answer: Callable[[str, str], bool] | None = None
+        self._check: Callable[[Any], object] | None = None
         if reward_file is None:
             from verl_resrl.integration.default_reward import default_compute_score
 
@@ -80,8 +82,24 @@ class Judge:
             self._compute_score = getattr(module, name)
             self._answer_of = getattr(module, "answer_of", None)
             self.same_answer = getattr(module, "same_answer", None)
+            self._check = getattr(module, "check_ground_truth", None)
         self._is_async = inspect.iscoroutinefunction(self._compute_score)
         self._stopped = False
+
+    def check(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Have the reward function's file look at all right answers, before hours are spent on responses to them.
+
+        Args:
+            rows: of the parquet file.
+
+        Raises:
+            EvaluationError: it refuses one.
+        """
+        for number, row in enumerate(rows if self._check is not None else ()):
+            try:
+                self._check(row["reward_model"]["ground_truth"])  # type: ignore[misc]
+            except ValueError as error:
+                raise EvaluationError(f"problem {number}: {_one_line(error)}") from None
 
     def stop(self) -> None:
         """Call the reward function no more in a ``judge`` that another thread is in."""

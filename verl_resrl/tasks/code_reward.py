@@ -136,6 +136,18 @@ def compute_score(
     return {"score": right, "acc": right, "pred": pred, "status": status}
 
 
+def check_ground_truth(ground_truth: str) -> None:
+    """Look at the tests of a problem before its responses are made.
+
+    Args:
+        ground_truth: JSON of ``Tests``.
+
+    Raises:
+        ValueError: it is malformed.
+    """
+    Tests.from_json(ground_truth)
+
+
 def judge(program: str, tests: Tests, limits: Limits, isolation: str, answer_seconds: float) -> str:
     """Run a program on its tests until one fails.
 

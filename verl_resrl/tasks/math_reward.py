@@ -10,16 +10,14 @@ verl finds it as ``reward.custom_reward_function.path=pkg://verl_resrl.tasks.mat
 """
 
 import atexit
-import math
 import os
 import threading
-from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from multiprocessing import get_context
-from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from verl_resrl.tasks.math_gold import check_ground_truth
 from verl_resrl.tasks.math_grader import TAIL_CHARS, Grade
 from verl_resrl.tasks.math_worker import judge, start
 
@@ -45,7 +43,8 @@ def compute_score(
     Args:
         data_source: unused, part of verl's signature.
         solution_str: the model's text; nothing in it can raise.
-        ground_truth: the right answer, as ``check_ground_truth`` takes it.
+        ground_truth: the right answer, as ``math_gold.check_ground_truth`` takes it; ``resrl eval`` calls that for
+            every row that it reads.
         extra_info: unused, part of verl's signature.
         time_limit: seconds of computing for this answer, ``reward.custom_reward_function.reward_kwargs.time_limit`` in
             verl.
@@ -66,35 +65,6 @@ def compute_score(
     except (FutureTimeout, ProcessExpired, MemoryError):
         gave_up, result = True, Grade(False, "")
     return {"score": float(result.right), "acc": float(result.right), "pred": result.pred, "gave_up": float(gave_up)}
-
-
-def check_ground_truth(ground_truth: object) -> str:
-    """The text of a right answer, whatever a data set keeps it in.
-
-    Args:
-        ground_truth: LaTeX or plain text; a number; a list of one of these; or a dict with one of these as "target",
-            as data prepared for TinyZero and RLVR-Decomposed have it.
-
-    Raises:
-        ValueError: it is anything else, empty, or a list of several: which would be all answers, or any of them.
-    """
-    value = ground_truth.get("target") if isinstance(ground_truth, Mapping) else ground_truth
-    value = _plain(value)
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes) and len(value) == 1:
-        value = _plain(value[0])
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return str(value)
-    if isinstance(value, str) and value.strip():
-        return value
-    raise ValueError(
-        "math reward: ground_truth must be the right answer: a text, a number, a list of one of them, or a dict with "
-        f"one of them as 'target', got {str(ground_truth)[:200]!r} ({type(ground_truth).__name__})"
-    )
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's numbers and arrays, which pandas makes of parquet's, as Python's."""
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _pool() -> ProcessPool:

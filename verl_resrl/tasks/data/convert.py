@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from verl_resrl.tasks.code_reward import Tests
+from verl_resrl.tasks.math_gold import check_ground_truth
 
 BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
 STDIN = "Write a Python program from standard input to standard output. Put it in one ```python block."
@@ -73,8 +74,15 @@ def math_task(row: Mapping[str, Any], question: str, answer: str, key: str | Non
         answer: field of the answer.
         key: field of the id, or None.
     """
-    problem, right = field(row, question).strip(), str(field(row, answer, (str, int, float))).strip()
-    return Task(f"{problem}\n\n{BOXED}", right, str(field(row, key, (str, int))) if key else "")
+    problem = field(row, question).strip()
+    return Task(f"{problem}\n\n{BOXED}", _gold(row, answer), str(field(row, key, (str, int))) if key else "")
+
+
+def _gold(row: Mapping[str, Any], name: str) -> str:
+    try:
+        return check_ground_truth(field(row, name, object)).strip()
+    except ValueError as error:
+        raise SchemaError(f"field {name!r}: {error}") from error
 
 
 def dapo(row: Mapping[str, Any]) -> Task:
@@ -82,7 +90,7 @@ def dapo(row: Mapping[str, Any]) -> Task:
     messages = list(field(row, "prompt", (list, tuple)))
     if len(messages) != 1 or messages[0].get("role") != "user":
         raise SchemaError("field 'prompt' must be one message of the user")
-    truth = field(field(row, "reward_model", dict), "ground_truth")
+    truth = _gold(field(row, "reward_model", dict), "ground_truth")
     return Task(field(messages[0], "content"), truth, str((row.get("extra_info") or {}).get("index") or ""))
 
 
