@@ -13,7 +13,7 @@ from typing import NamedTuple
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)(?![a-zA-Z])\s*")
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 _MARKUP = r"[*_`#>~ \t]*"
-_LABEL = rf"(?<![a-zA-Z])(?:final\s+answer|answer|ans){_MARKUP}"
+_LABEL = rf"(?<![a-zA-Z])(?:final\s+answer|answers?|ans){_MARKUP}"
 # "Answer:", "**Final Answer**" on a line of its own, "the answer is", "the answer to the problem is"
 _COLON = re.compile(
     rf"{_LABEL}(?:\}}\s*)?[:\uff1a=](?!=){_MARKUP}(?:\}}{_MARKUP})?(?:\s*(?:it\s+)?is\b:?)?", re.IGNORECASE
@@ -22,14 +22,22 @@ _HEADING = re.compile(
     rf"^{_MARKUP}(?:the\s+)?(?:final\s+)?answer{_MARKUP}(?:$|(?=\$|\\\[|\\\())", re.IGNORECASE | re.MULTILINE
 )
 _SENTENCE = re.compile(
-    r"\b(?:answer|correct\s+(?:option|choice))\b(?:\s+(?:to|for|of|choice|option)\b[^.:=\n\\]{0,60}?)?[*_\s]*"
+    r"\b(?:answers?|correct\s+(?:option|choice))\b(?:\s+(?:to|for|of|choice|option)\b[^.:=\n\\]{0,60}?)?[*_\s]*"
     r"\s(?:is|are|must\s+be|will\s+be|equals|=)(?:\s+(?:option|choice))?(?![a-zA-Z])[*_]*\s*[:\uff1a]?",
     re.IGNORECASE,
 )
 # "Answer: The largest n is 34."
 _NAMED_SUBJECT = re.compile(r"^(?:The|It|So|Thus|Therefore|Hence)\b[^.=]*?\s(?:is|are|equals)\s+(?=\S)")
+# a label inside the mark: \\boxed{\\text{Answer: } 34}, <answer>The answer is 34</answer>
+_INNER_LABEL = re.compile(
+    r"^\s*\\text\w*\{\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is)?\s*[:=]?\s*\}"
+    r"|^\s*(?:the\s+)?(?:final\s+)?answer(?:\s+is\b|\s*[:=])\s*:?",
+    re.IGNORECASE,
+)
 # where the answer of a line ends and talk begins
-_TALK = re.compile(r"\s*<\|.*$|[.](?=\s+[A-Z*\n]|\s*$)|,?\s+(?:because|since|as desired|as required)\b.*$", re.DOTALL)
+_TALK = re.compile(
+    r"\s*(?:<\||</s>).*$|(?<!\.)[.](?=\s+[A-Z*\n]|\s*$)|,?\s+(?:because|since|as desired|as required)\b.*$", re.DOTALL
+)
 _DISPLAY = re.compile(r"\s*(?:\$\$(.+?)\$\$|\\\[(.+?)\\\])", re.DOTALL)
 # what may stand between the boxes of one list: separators, the dollars around the boxes, "x ="
 _BETWEEN = re.compile(
@@ -78,7 +86,9 @@ def find_answer(response: str) -> Answer | None:
         response: any text.
     """
     boxes = find_boxes(response)
-    marked = sorted([*boxes, *_tags(response), *_lines(response)])
+    around = [*boxes, *_tags(response)]
+    lines = [line for line in _lines(response) if not any(mark.start < line.start < mark.end for mark in around)]
+    marked = sorted([*around, *lines])
     finished = [mark for mark in marked if mark.finished]
     if not marked:
         return None
@@ -86,7 +96,7 @@ def find_answer(response: str) -> Answer | None:
     inside = [box for box in boxes if last.start <= box.start < last.end and box.finished]
     if last.boxed or inside:
         return _boxed_answer(response, [box for box in boxes if box.finished] or boxes)
-    return Answer(last.text)
+    return Answer(_INNER_LABEL.sub("", last.text))
 
 
 def _boxed_answer(response: str, boxes: list[Marked]) -> Answer:
@@ -103,7 +113,8 @@ def _boxed_answer(response: str, boxes: list[Marked]) -> Answer:
         return Answer("")
     different = list(dict.fromkeys(box.text.strip() for box in run))
     lists = tuple(dict.fromkeys(tuple(box.text for box in group) for group in (run, everything) if len(group) > 1))
-    return Answer(different[0] if len(different) == 1 else ", ".join(box.text for box in run), lists)
+    text = different[0] if len(different) == 1 else ", ".join(box.text for box in run)
+    return Answer(_INNER_LABEL.sub("", text), lists)
 
 
 def find_boxes(text: str) -> list[Marked]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from verl_resrl.tasks.math_notation import normalized
 from verl_resrl.tasks.math_reading import INTERVALS, Shape, is_name, read
-from verl_resrl.tasks.math_value import is_number, same_value
+from verl_resrl.tasks.math_value import approximates, is_number, same_value
 from verl_resrl.tasks.math_words import Unit, choice, chosen, split_unit, words
 from verl_resrl.tasks.math_words import is_name as is_word
 
@@ -71,13 +71,16 @@ def same(gold: Shape, answer: Shape) -> bool:
         answer: another.
     """
     if gold.kind == "number" or answer.kind == "number":  # 1,000 is a number, and may be a list
-        return any(same(x, y) for x in _readings(gold) for y in _readings(answer) if "number" not in (x.kind, y.kind))
+        pairs = ((x, y) for x in _readings(gold) for y in _readings(answer))
+        return any(same(x, y) for x, y in pairs if {x.kind, y.kind} != {"list", "()"})
     if gold.kind == "one" and answer.kind == "one":
         return _same_one(gold, answer)
     if gold.names and answer.names and not _same_names(gold, answer):
         return False
     if (gold.strict or answer.strict) and "one" in (gold.kind, answer.kind):  # -x > -1
         return _has_relation(gold.text) and _has_relation(answer.text) and same_value(gold.text, answer.text)
+    if {gold.kind, answer.kind} == {"one", "union"}:  # \mathbb{R} \setminus \{0\}
+        return same_value(gold.text, answer.text)
     if gold.kind == "one" or answer.kind == "one":
         many, one = (answer, gold) if gold.kind == "one" else (gold, answer)
         return many.kind == "set" and len(many.parts) == 1 and is_number(one.text) and same(many.parts[0], one)
@@ -122,6 +125,10 @@ def _in_any_order(golds: Sequence[Shape], answers: Sequence[Shape]) -> bool:
 def _same_one(gold: Shape, answer: Shape) -> bool:
     if gold.equals or answer.equals:
         return _same_equation(gold, answer)
+    if r"\approx" in answer.text.strip()[1:]:  # \frac{14}{3} \approx 4.67
+        sides = [side.strip() for side in answer.text.split(r"\approx")]
+        rounded = all(approximates(sides[0], side) for side in sides[1:])
+        return rounded and any(same(gold, Shape("one", side)) for side in sides)
     for special in (_same_base, _same_time):
         verdict = special(gold.text, answer.text)
         if verdict is not None:

@@ -78,6 +78,7 @@ RULES = (
     _rule("formulas inside the answer", r"\$|(?<!\\)\\[()](?!\[)", " "),
     _rule("a formula of its own", r"(?<!\\)\\\[|\\\](?=\s*$)", " "),
     _rule("space between rows", r"\\\\\s*\[[^\]]*?(?:pt|em|ex|mm|cm)\]", r"\\\\"),
+    _rule("rows in plain TeX", r"\\cr(?![a-zA-Z])", r"\\\\"),
     _rule("sized brackets", r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?(?=\s*[\\\[\](){}|.<>]|$)", ""),
     _rule("style", r"\\(?:displaystyle|textstyle|limits|nolimits|large|Large|rm|bf|it|tt)(?![a-zA-Z])", " "),
     _rule("colour", r"\\(?:textcolor|color)\s*\{[^{}]*\}", " "),
@@ -152,7 +153,7 @@ def normalized(text: str) -> str:
         text: an answer, LaTeX or plain text, without what marks it.
     """
     text = text.replace("**", "^") if re.search(r"[\w)}]\s*\*\*\s*[\w({-]", text.strip("*")) else text
-    text = re.sub(r"^__(.*)__$", r"\1", text.strip().strip("*").strip())
+    text = re.sub(r"^__(.*)__$", r"\1", text.strip().strip('*"\u201c\u201d').strip())
     text = re.sub(f"[{''.join(_SUPERSCRIPTS)}]+", lambda m: "^{" + "".join(map(_SUPERSCRIPTS.get, m[0])) + "}", text)  # type: ignore[arg-type]
     text = re.sub(f"[{''.join(_SUBSCRIPTS)}]+", lambda m: "_{" + "".join(map(_SUBSCRIPTS.get, m[0])) + "}", text)  # type: ignore[arg-type]
     text = _UNICODE_ROOT.sub(lambda m: r"\sqrt" + (f"{{{m[1]}}}" if m[1] else ""), text)

@@ -25,6 +25,7 @@ _RELATION = re.compile(r"\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\neq(?![a-zA-Z])|<|>
 _CUP = re.compile(r"\\cup(?![a-zA-Z])")
 _SYMBOL = r"(?:[a-zA-Z]|\\[a-zA-Z]+|\\text\{[^{}]*\})(?:_\{[^{}]*\}|_\w|\^\{?\\prime\}?)*"
 _VARIABLE = re.compile(rf"\(?\s*{_SYMBOL}\s*\)?")
+_ABSOLUTE = re.compile(r"\|\s*([a-zA-Z])\s*\|")
 _FUNCTION = re.compile(rf"\s*{_SYMBOL}\s*\(\s*{_SYMBOL}(?:\s*,\s*{_SYMBOL})*\s*\)\s*")
 _POINT = re.compile(r"\((?:\s*[a-zA-Z]\w*(?:_\{\w+\})?\s*,?)+\)")  # (x, y)
 _FIGURE = re.compile(  # AB, \angle ABC, P(A), S_1 : S
@@ -39,7 +40,7 @@ _EVERYWHERE = re.compile(
     r",?\s*(?:\\text\{\s*)?(?:,\s*)?for (?:all|any|every)(?: real| integers?)?(?: numbers?)?\s*\}?\s*"
     r"(?:[a-zA-Z]\s*(?:\\in\s*\\mathbb\{[RZNQC]\})?)?\s*$|,?\s*\\forall\s*[a-zA-Z]\s*(?:\\in\s*\\mathbb\{[RZNQC]\})?\s*$"
 )
-_MODULUS = re.compile(r"\s*\(?\\pmod\s*\{[^{}]*\}\)?\s*$|\s*\\text\{\s*\(?mod\b[^{}]*\}\s*$")
+_MODULUS = re.compile(r"\s*\(?\\pmod\s*\{[^{}]*\}\)?\s*$|\s*\(mod\s+\d+\)\s*$|\s*\\text\{\s*\(?mod\b[^{}]*\}\s*$")
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,13 @@ def _half_line(text: str, name: str, operator: str, bound: str) -> Shape | None:
     if not _is_variable(name) or re.search(rf"(?<![a-zA-Z\\]){re.escape(name)}(?![a-zA-Z])", bound):
         return None
     below, above = Shape("one", r"-\infty"), Shape("one", r"\infty")
+    if absolute := _ABSOLUTE.fullmatch(name.strip()):
+        inner, minus = absolute[1], f"-({bound})"
+        if operator in ("<", r"\le"):
+            return _inequality(f"{minus} {operator} {inner} {operator} {bound}")
+        pieces = (_half_line(text, inner, _FLIPPED[operator], minus), _half_line(text, inner, operator, bound))
+        known = tuple(piece for piece in pieces if piece is not None)
+        return Shape("union", text, known, names=(inner,), strict=True) if operator in (">", r"\ge") else None
     end = read(bound)
     if operator == r"\neq":
         pieces = (Shape("()", text, (below, end)), Shape("()", text, (end, above)))
@@ -212,7 +220,9 @@ def _half_line(text: str, name: str, operator: str, bound: str) -> Shape | None:
 
 
 def _is_variable(text: str) -> bool:
-    return bool(_VARIABLE.fullmatch(text) or _FUNCTION.fullmatch(text)) and text.strip() not in (r"\pi", r"\infty", "e")
+    return bool(
+        _VARIABLE.fullmatch(text) or _FUNCTION.fullmatch(text) or _ABSOLUTE.fullmatch(text)
+    ) and text.strip() not in (r"\pi", r"\infty", "e")
 
 
 def _equation(text: str) -> Shape | None:

@@ -21,8 +21,9 @@ from sympy.core.function import AppliedUndef
 
 TOLERANCE = 1e-6  # of a decimal, absolute; for numbers below 0.1 it is 1e-5 of the number
 _DIGITS, _EXACT = 40, sympy.Float("1e-30", 40)
-# what math-verify's parser reads in spite of its fault: an operator without an operand, "34 35", a digit under a bar
-_REFUSED = re.compile(r"(?:\\cdot|[-+*/^_=<>])\s*(?:$|[)\]}])|[\d.]\s+[\d.]|\\overline\s*\{\d")
+# what math-verify's parser reads in spite of its fault: an operator without an operand, "34 35", digits that have a
+# bar or a prime
+_REFUSED = re.compile(r"(?:\\cdot|[-+*/^_=<>])\s*(?:$|[)\]}])|[\d.]\s+[\d.]|\\overline\s*\{\d|\d\s*'")
 # positive points first: what is equal there only, such as sqrt(x^2) and x, may differ at the others
 _POINTS = tuple(
     (sympy.Rational(first, 100), sympy.Rational(step, 100))
@@ -41,6 +42,7 @@ def same_value(gold: str, answer: str) -> bool:
     a, b = parsed(gold, case), parsed(answer, case)
     if a is None or b is None:
         return False
+    a, b = (value.doit() if isinstance(value, sympy.MatrixExpr) else value for value in (a, b))
     if isinstance(a, sympy.MatrixBase) and isinstance(b, sympy.MatrixBase):
         pairs = zip(a.flat(), b.flat(), strict=False)
         return a.shape == b.shape and all(_same_expression(x, y) for x, y in pairs)
@@ -51,6 +53,20 @@ def same_value(gold: str, answer: str) -> bool:
     if isinstance(a, sympy.Expr) or isinstance(b, sympy.Expr):
         return False
     return bool(verify(a, b, timeout_seconds=None, allow_set_relation_comp=True))
+
+
+def approximates(exact: str, rounded: str) -> bool:
+    """Whether a number is another one but for what rounding may take, 1%.
+
+    Args:
+        exact: normalized.
+        rounded: normalized.
+    """
+    a, b = parsed(exact, False), parsed(rounded, False)
+    if not (is_number(exact) and is_number(rounded)):
+        return False
+    x, y = _evaluated(_exact(a), {}), _evaluated(_exact(b), {})
+    return x is not None and y is not None and bool(x.is_finite and y.is_finite) and bool(abs(x - y) <= 0.01 * abs(x))
 
 
 def is_number(text: str) -> bool:
@@ -172,7 +188,8 @@ def _evaluated(expression: Any, values: dict[Any, Any]) -> Any:
     try:
         if values and not expression.free_symbols <= set(values):
             return None
-        result = expression.xreplace(values).doit() if values else expression
+        lazy = bool(values) or expression.has(sympy.UnevaluatedExpr)
+        result = expression.xreplace(values).doit() if lazy else expression
         result = sympy.N(result, _DIGITS)
         known = all(part.is_Number and part is not sympy.nan for part in result.as_real_imag())
     except MemoryError:

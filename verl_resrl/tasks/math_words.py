@@ -191,6 +191,8 @@ def _unit(value: str, tail: str) -> Unit | None:
     if any(word in SENSE_CHANGING for word in found):
         return None
     known = _known(plain)
+    if known is None and re.search(r"(?<![a-zA-Z])[a-zA-Z](?![a-zA-Z])", _TEXT.sub(" ", tail)):  # "divides x"
+        return None
     if not marked:  # 5x and 5m are products; 5 m and 5cm are not
         if all(len(word) == 1 for word in found) and not (known and tail.startswith(" ") and value[-1].isdigit()):
             return None
