@@ -7,6 +7,7 @@ What says so: a box (``\boxed{}``, ``\fbox{}``), a line ``Answer: ...``, a sente
 """
 
 import re
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ _HEADING = re.compile(
     rf"^{_MARKUP}(?:the\s+)?(?:final\s+)?answer{_MARKUP}(?:$|(?=\$|\\\[|\\\())", re.IGNORECASE | re.MULTILINE
 )
 _SENTENCE = re.compile(
-    r"\b(?:answers?|correct\s+(?:option|choice))\b(?:\s+(?:to|for|of|choice|option)\b[^.:=\n\\]{0,60}?)?[*_\s]*"
+    r"\b(?:answers?|correct\s+(?:option|choice))\b(?:\s+(?:to|for|of|choice|option)\b[^.:=\n\\]{0,60}?)?[*_\s]{0,9}"
     r"\s(?:is|are|must\s+be|will\s+be|equals|=)(?:\s+(?:option|choice))?(?![a-zA-Z])[*_]*\s*[:\uff1a]?",
     re.IGNORECASE,
 )
@@ -45,6 +46,9 @@ _BETWEEN = re.compile(
 )
 _WITHDRAWN = re.compile(r"\b(?:wait|wrong|incorrect|mistake|actually|instead|not|no)\b", re.IGNORECASE)
 _LONE_LETTER_OR_NUMBER = re.compile(r"[-+]?[\w.]{1,20}(?=[\s$.,]|$)|\\[a-zA-Z]+(?:\{[^{}]*\})*")
+
+
+LINES, LINE_CHARS = 20, 1_500  # as many lines with a label are looked at, from the end, and as much of each
 
 
 class Marked(NamedTuple):
@@ -124,25 +128,34 @@ def find_boxes(text: str) -> list[Marked]:
         text: any text.
     """
     found: list[Marked] = []
+    ends = _closing_braces(text)
     for match in _BOX.finditer(text):
         if found and found[-1].finished and match.start() < found[-1].end:
             continue
-        found.append(_box(text, match))
+        found.append(_box(text, match, ends))
     return found
 
 
-def _box(text: str, match: re.Match[str]) -> Marked:
+def _closing_braces(text: str) -> dict[int, int]:
+    """Position of each opening brace that is closed -> where; in one pass, for a response may have thousands."""
+    ends, opened = dict[int, int](), list[int]()
+    for position, character in enumerate(text):
+        if character == "{":
+            opened.append(position)
+        elif character == "}" and opened:
+            ends[opened.pop()] = position
+    return ends
+
+
+def _box(text: str, match: re.Match[str], ends: Mapping[int, int]) -> Marked:
     start, position = match.start(), match.end()
     if text[position : position + 1] != "{":  # \boxed 5
         token = _LONE_LETTER_OR_NUMBER.match(text, position)
         mathematics = token is not None and not re.match(r"[a-zA-Z]{2}", token[0])
         content = token[0].strip(".,") if token else ""
         return Marked(start, token.end() if token else position, content, True, finished=mathematics)
-    depth = 0
-    for end in range(position, len(text)):
-        depth += (text[end] == "{") - (text[end] == "}")
-        if depth == 0:
-            return Marked(start, end + 1, text[position + 1 : end], True)
+    if position in ends:
+        return Marked(start, ends[position] + 1, text[position + 1 : ends[position]], True)
     line = text[position + 1 :].split("\n", 1)[0].strip().rstrip("$.").rstrip()
     return Marked(start, position + 1 + len(line), balanced(line), True, finished=False)
 
@@ -155,10 +168,13 @@ def _tags(text: str) -> list[Marked]:
 def _lines(text: str) -> list[Marked]:
     found = []
     for pattern in (_COLON, _HEADING, _SENTENCE):
-        for match in pattern.finditer(text):
+        for match in list(pattern.finditer(text))[-LINES:]:
             content, end = _rest(text, match.end())
             content = _NAMED_SUBJECT.sub("", content.strip())
-            talk = pattern is _SENTENCE and re.match(r"[a-z]{2}(?!\w*\()", content)
+            asked = pattern is not _SENTENCE and not text[text.rfind("\n", 0, match.start()) + 1 : match.start()].strip(
+                " *#>_"
+            )
+            talk = not asked and re.match(r"[a-z]{2}(?!\w*\()", content)
             if content:
                 found.append(Marked(match.start(), end, content, False, finished=not talk))
     return found
@@ -175,7 +191,7 @@ def _rest(text: str, start: int) -> tuple[str, int]:
         return display[1] or display[2], display.end()
     end = text.find("\n", begin)
     end = len(text) if end < 0 else end
-    line = text[begin:end]
+    line = text[begin : min(end, begin + LINE_CHARS)]
     talk = _TALK.search(line)
     return (line[: talk.start()] if talk else line), end
 

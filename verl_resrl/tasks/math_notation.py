@@ -83,7 +83,7 @@ RULES = (
     _rule("style", r"\\(?:displaystyle|textstyle|limits|nolimits|large|Large|rm|bf|it|tt)(?![a-zA-Z])", " "),
     _rule("colour", r"\\(?:textcolor|color)\s*\{[^{}]*\}", " "),
     _rule("thousands apart", r"(?<=\d)(?:\\[,;: !]|\{,\}|,\\!|~|\\,\\!)\s*(?=\d{3}(?!\d))", ","),
-    _rule("space at the end", r"(?<!\\)\\\s*$", ""),
+    _rule("space at the end", r"\\+\s*$", ""),
     _rule("space", r"(?<!\\)\\[,;:! ]|\\(?:q?quad|enspace|thinspace|hspace\s*\{[^{}]*\})(?![a-zA-Z])|~", " "),
     _rule("fractions", r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
     _rule("upright e and i", r"\\(?:mathrm|text|textrm|operatorname)\s*\{\s*([ei])\s*\}", r" \1 "),

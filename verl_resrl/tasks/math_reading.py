@@ -27,9 +27,9 @@ _SYMBOL = r"(?:[a-zA-Z]|\\[a-zA-Z]+|\\text\{[^{}]*\})(?:_\{[^{}]*\}|_\w|\^\{?\\p
 _VARIABLE = re.compile(rf"\(?\s*{_SYMBOL}\s*\)?")
 _ABSOLUTE = re.compile(r"\|\s*([a-zA-Z])\s*\|")
 _FUNCTION = re.compile(rf"\s*{_SYMBOL}\s*\(\s*{_SYMBOL}(?:\s*,\s*{_SYMBOL})*\s*\)\s*")
-_POINT = re.compile(r"\((?:\s*[a-zA-Z]\w*(?:_\{\w+\})?\s*,?)+\)")  # (x, y)
+_POINT = re.compile(r"\(\s*[a-zA-Z]\w*(?:_\{\w+\})?(?:\s*,\s*[a-zA-Z]\w*(?:_\{\w+\})?)*\s*\)")  # (x, y)
 _FIGURE = re.compile(  # AB, \angle ABC, P(A), S_1 : S
-    r"(?:\\(?:angle|triangle|text\{[^{}]*\}|overline|widehat|bar|hat|vec|min|max)\s*|[A-Z](?:_\{?\w+\}?)?\s*|[{}|:]"
+    r"(?:\\(?:angle|triangle|text\{[^{}]*\}|overline|widehat|bar|hat|vec|min|max)\s*|[A-Z](?:_\w|_\{\w+\})?\s*|[{}|:]"
     r"|\([^()]*\))+"
 )
 _IN = re.compile(rf"^\s*(\(?\s*{_SYMBOL}(?:\s*,\s*{_SYMBOL})*\s*\)?)\s*\\in(?![a-zA-Z])\s*(.+)$")
