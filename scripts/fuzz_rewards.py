@@ -115,7 +115,7 @@ def main() -> int:
     parser.add_argument("--answers", type=int, default=9_850, help="to a problem of mathematics [9850]")
     parser.add_argument("--programs", type=int, default=150, help="that attack, in the sandbox [150]")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--time-limit", type=float, default=1.0, help="seconds for each answer [1]")
+    parser.add_argument("--time-limit", type=float, default=1.0, help="seconds of computing for each answer [1]")
     parser.add_argument("--threads", type=int, default=4, help="that ask at a time, as verl's reward workers do [4]")
     options = parser.parse_args()
     kinds, gave_up, bad = Counter[str](), Counter[str](), list[str]()

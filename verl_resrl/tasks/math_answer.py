@@ -156,7 +156,7 @@ def _box(text: str, match: re.Match[str], ends: Mapping[int, int]) -> Marked:
         return Marked(start, token.end() if token else position, content, True, finished=mathematics)
     if position in ends:
         return Marked(start, ends[position] + 1, text[position + 1 : ends[position]], True)
-    line = text[position + 1 :].split("\n", 1)[0].strip().rstrip("$.").rstrip()
+    line = text[position + 1 : position + 1 + LINE_CHARS].split("\n", 1)[0].strip().rstrip("$.").rstrip()
     return Marked(start, position + 1 + len(line), balanced(line), True, finished=False)
 
 
