@@ -15,7 +15,7 @@ import pytest
 from tests.tasks.hostile import GOLD, answers
 from verl_resrl.tasks.math_gold import check_ground_truth
 from verl_resrl.tasks.math_grader import TAIL_CHARS, grade
-from verl_resrl.tasks.math_reward import compute_score
+from verl_resrl.tasks.math_reward import compute_score, same_answer
 
 RIGHT = [
     (r"so it is \boxed{34}.", "34"),
@@ -122,6 +122,14 @@ def test_endless_answer_is_given_up_and_the_next_one_judged_also_off_the_main_th
     for thread in threads:
         thread.join()
     assert sorted((r["score"], r["gave_up"]) for r in results) == [(0.0, 1.0)] * 2 + [(1.0, 0.0)] * 2
+
+
+def test_answers_of_one_value_are_one_answer() -> None:
+    spellings = (r"\frac{1}{2}", r"\dfrac12", "0.5", "1/2", "x = 0.5")
+    assert all(same_answer(first, second) for first in spellings for second in spellings)
+    assert same_answer("C. 5", "C")
+    assert same_answer("C", "C. 5")
+    assert not any(same_answer("0.5", other) for other in ("0.05", "", "1,2", "9^{9^{9}}"))
 
 
 def test_hostile_answers(tmp_path: Path) -> None:

@@ -6,18 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from verl_resrl.tasks.math_names import is_name
 from verl_resrl.tasks.math_notation import normalized
-from verl_resrl.tasks.math_reading import INTERVALS, Shape, is_name, read
+from verl_resrl.tasks.math_numerals import ratio, same_base, same_time
+from verl_resrl.tasks.math_reading import INTERVALS, Shape, read
 from verl_resrl.tasks.math_value import approximates, is_number, same_value
 from verl_resrl.tasks.math_words import Unit, choice, chosen, split_unit, words
 from verl_resrl.tasks.math_words import is_name as is_word
 
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _SPACE = re.compile(r"\s+(?!\d)|(?<!\d)\s+")  # 3 4 is not 34
-_BASE = re.compile(r"^\(?([0-9A-F]+)\)?\s*(?:_\s*\{?\s*(\w+)\s*\}?|\(?\s*base[\s-]+(\w+)\s*\)?)$")
-_BASE_NAMES = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
-_TIME = re.compile(r"^0*(\d{1,2}):(\d{2})(?:\s*(?:\\text\{)?\s*([ap])\.?m\.?\s*\}?)?$", re.IGNORECASE)
-_RATIO = re.compile(r"^(\d+)\s*:\s*(\d+)$")
 
 
 def equal(gold: str, answer: str) -> bool:
@@ -129,7 +127,7 @@ def _same_one(gold: Shape, answer: Shape) -> bool:
         sides = [side.strip() for side in answer.text.split(r"\approx")]
         rounded = all(approximates(sides[0], side) for side in sides[1:])
         return rounded and any(same(gold, Shape("one", side)) for side in sides)
-    for special in (_same_base, _same_time):
+    for special in (same_base, same_time):
         verdict = special(gold.text, answer.text)
         if verdict is not None:
             return verdict
@@ -137,7 +135,7 @@ def _same_one(gold: Shape, answer: Shape) -> bool:
     if gold_unit is None and not is_number(gold.text):
         return same_value(gold.text, answer.text)
     answer_value, unit = split_unit(answer.text)
-    return _same_quantity(_ratio(gold_value), gold_unit, _ratio(answer_value), unit)
+    return _same_quantity(ratio(gold_value), gold_unit, ratio(answer_value), unit)
 
 
 def _same_quantity(gold: str, gold_unit: Unit | None, answer: str, unit: Unit | None) -> bool:
@@ -224,39 +222,3 @@ def _renamed(gold: Shape, answer: Shape, value: Shape) -> Shape:
     if re.search(rf"(?<![a-zA-Z\\]){new}(?![a-zA-Z])", value.text):
         return value
     return replace(value, text=re.sub(rf"(?<![a-zA-Z\\]){old}(?![a-zA-Z])", new, value.text))
-
-
-def _same_base(gold: str, answer: str) -> bool | None:
-    r"""Digits with a base: ``1001_2`` may be written ``1001``, never ``1001_3``; None if neither has a base."""
-    ours, theirs = _digits(gold), _digits(answer)
-    if ours is None and theirs is None:
-        return None
-    first, second = ours or (gold.strip(), None), theirs or (answer.strip(), None)
-    if first[1] and second[1] and first[1] != second[1]:
-        return False
-    return first[0].lstrip("0") == second[0].lstrip("0")
-
-
-def _digits(text: str) -> tuple[str, int | None] | None:
-    match = _BASE.match(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text).strip())
-    if match is None:
-        return None
-    base = next(group for group in match.groups()[1:] if group)
-    number = int(base) if base.isdigit() else _BASE_NAMES.get(base.lower())
-    return (match[1], number) if number else None
-
-
-def _same_time(gold: str, answer: str) -> bool | None:
-    """Times of day by hour, minute and half of the day; None if the gold answer is no time."""
-    ours = _TIME.match(gold.strip())
-    if ours is None:
-        return None
-    theirs = _TIME.match(answer.strip())
-    if theirs is None or (int(ours[1]), ours[2]) != (int(theirs[1]), theirs[2]):
-        return False
-    return not ours[3] or not theirs[3] or ours[3].lower() == theirs[3].lower()
-
-
-def _ratio(text: str) -> str:
-    match = _RATIO.match(text.strip())
-    return rf"\frac{{{match[1]}}}{{{match[2]}}}" if match else text

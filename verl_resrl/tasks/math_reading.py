@@ -9,6 +9,7 @@ it takes ``(1, 2)`` for an interval. Inequalities in one variable become the int
 import re
 from dataclasses import dataclass, replace
 
+from verl_resrl.tasks.math_names import ABSOLUTE, SYMBOL, is_name, is_variable
 from verl_resrl.tasks.math_notation import closing
 
 # kinds of brackets: "()" is a pair or an open interval
@@ -23,17 +24,8 @@ _SEPARATOR = re.compile(rf",?\s*{_OR}|,?\s*{_AND}|[,;]")
 _IS_OR = re.compile(_OR)
 _RELATION = re.compile(r"\\le(?![a-zA-Z])|\\ge(?![a-zA-Z])|\\neq(?![a-zA-Z])|<|>|(?<![:])=|:=")
 _CUP = re.compile(r"\\cup(?![a-zA-Z])")
-_SYMBOL = r"(?:[a-zA-Z]|\\[a-zA-Z]+|\\text\{[^{}]*\})(?:_\{[^{}]*\}|_\w|\^\{?\\prime\}?)*"
-_VARIABLE = re.compile(rf"\(?\s*{_SYMBOL}\s*\)?")
-_ABSOLUTE = re.compile(r"\|\s*([a-zA-Z])\s*\|")
-_FUNCTION = re.compile(rf"\s*{_SYMBOL}\s*\(\s*{_SYMBOL}(?:\s*,\s*{_SYMBOL})*\s*\)\s*")
-_POINT = re.compile(r"\(\s*[a-zA-Z]\w*(?:_\{\w+\})?(?:\s*,\s*[a-zA-Z]\w*(?:_\{\w+\})?)*\s*\)")  # (x, y)
-_FIGURE = re.compile(  # AB, \angle ABC, P(A), S_1 : S
-    r"(?:\\(?:angle|triangle|text\{[^{}]*\}|overline|widehat|bar|hat|vec|min|max)\s*|[A-Z](?:_\w|_\{\w+\})?\s*|[{}|:]"
-    r"|\([^()]*\))+"
-)
-_IN = re.compile(rf"^\s*(\(?\s*{_SYMBOL}(?:\s*,\s*{_SYMBOL})*\s*\)?)\s*\\in(?![a-zA-Z])\s*(.+)$")
-_BUILDER = re.compile(rf"^\\\{{\s*({_SYMBOL})\s*(?:\\in\s*\\mathbb\{{R\}}\s*)?(?:\||:|\\mid(?![a-zA-Z]))(.+)\\\}}$")
+_IN = re.compile(rf"^\s*(\(?\s*{SYMBOL}(?:\s*,\s*{SYMBOL})*\s*\)?)\s*\\in(?![a-zA-Z])\s*(.+)$")
+_BUILDER = re.compile(rf"^\\\{{\s*({SYMBOL})\s*(?:\\in\s*\\mathbb\{{R\}}\s*)?(?:\||:|\\mid(?![a-zA-Z]))(.+)\\\}}$")
 # "t(0,4]" of one benchmark: brackets that differ are no arguments of a function
 _NAMED_INTERVAL = re.compile(r"^[a-zA-Z](?=\(.*\]$|\[.*[)\]]$)")
 _EVERYWHERE = re.compile(
@@ -184,14 +176,14 @@ def _inequality(text: str) -> Shape | None:
     sides = [side.strip() for side in _RELATION.split(text)]
     if not all(sides):
         return None
-    if len(sides) == 2 and not _is_variable(sides[0]):
+    if len(sides) == 2 and not is_variable(sides[0]):
         sides, operators = sides[::-1], [_FLIPPED[operators[0]]]
     if len(sides) == 2:
         return _half_line(text, sides[0], operators[0], sides[1])
     low, name, high = sides
-    if not _is_variable(name) or {operators[0], operators[1]} - {"<", r"\le"}:
+    if not is_variable(name) or {operators[0], operators[1]} - {"<", r"\le"}:
         low, high, operators = high, low, [_FLIPPED.get(operator, "") for operator in operators[::-1]]
-        if not _is_variable(name) or {operators[0], operators[1]} - {"<", r"\le"}:
+        if not is_variable(name) or {operators[0], operators[1]} - {"<", r"\le"}:
             return None
     kind = ("[" if operators[0] == r"\le" else "(") + ("]" if operators[1] == r"\le" else ")")
     return Shape(kind, text, (read(low), read(high)), names=(name,), strict=True)
@@ -201,10 +193,10 @@ _FLIPPED = {"<": ">", ">": "<", r"\le": r"\ge", r"\ge": r"\le", r"\neq": r"\neq"
 
 
 def _half_line(text: str, name: str, operator: str, bound: str) -> Shape | None:
-    if not _is_variable(name) or re.search(rf"(?<![a-zA-Z\\]){re.escape(name)}(?![a-zA-Z])", bound):
+    if not is_variable(name) or re.search(rf"(?<![a-zA-Z\\]){re.escape(name)}(?![a-zA-Z])", bound):
         return None
     below, above = Shape("one", r"-\infty"), Shape("one", r"\infty")
-    if absolute := _ABSOLUTE.fullmatch(name.strip()):
+    if absolute := ABSOLUTE.fullmatch(name.strip()):
         inner, minus = absolute[1], f"-({bound})"
         if operator in ("<", r"\le"):
             return _inequality(f"{minus} {operator} {inner} {operator} {bound}")
@@ -219,12 +211,6 @@ def _half_line(text: str, name: str, operator: str, bound: str) -> Shape | None:
     return Shape(kind, text, (below, end) if operator in ("<", r"\le") else (end, above), names=(name,), strict=True)
 
 
-def _is_variable(text: str) -> bool:
-    return bool(
-        _VARIABLE.fullmatch(text) or _FUNCTION.fullmatch(text) or _ABSOLUTE.fullmatch(text)
-    ) and text.strip() not in (r"\pi", r"\infty", "e")
-
-
 def _equation(text: str) -> Shape | None:
     r"""What ``x = 5``, ``f(x) = x``, ``2 \cdot 17 = 34`` or ``x + y = 5`` says; the value is what comes last."""
     if any(match[0] not in ("=", ":=") for match in _RELATION.finditer(text)):
@@ -236,20 +222,6 @@ def _equation(text: str) -> Shape | None:
     values = tuple(side for side in sides[:-1] if not is_name(side))
     value = read(sides[-1])
     return replace(value, text=text if value.kind == "one" else value.text, names=names, equals=(*values, sides[-1]))
-
-
-def is_name(text: str) -> bool:
-    """Whether the left side of an equation only names what the right side gives: ``x``, ``f(x)``, ``m_{max}``, ``AB``.
-
-    Args:
-        text: normalized.
-    """
-    text = text.strip()
-    return (
-        _is_variable(text)
-        or bool(re.fullmatch(r"\\frac\{[A-Z]+\}\{[A-Z]+\}", text))
-        or bool(_POINT.fullmatch(text) or _FIGURE.fullmatch(text))
-    )
 
 
 def _plus_minus(text: str) -> Shape | None:

@@ -19,7 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from verl_resrl.tasks.math_gold import check_ground_truth
 from verl_resrl.tasks.math_grader import TAIL_CHARS, Grade
-from verl_resrl.tasks.math_worker import judge, start
+from verl_resrl.tasks.math_worker import compare, judge, start
 
 WORKERS = 2  # processes for each process that asks; verl has reward.num_workers (8) of those
 MEMORY_BYTES = 1 << 30  # that a worker may use beyond what its libraries take
@@ -65,6 +65,22 @@ def compute_score(
     except (FutureTimeout, ProcessExpired, MemoryError):
         gave_up, result = True, Grade(False, "")
     return {"score": float(result.right), "acc": float(result.right), "pred": result.pred, "gave_up": float(gave_up)}
+
+
+def same_answer(first: str, second: str) -> bool:
+    """Whether two answers are one, by the comparison of the reward: ``1/2`` and ``0.5``; safe to call from any thread.
+
+    Args:
+        first: ``pred`` of a response.
+        second: of another.
+
+    Returns:
+        False also if it takes too much time or memory to say.
+    """
+    try:
+        return bool(_pool().schedule(compare, args=(first, second, TIME_LIMIT), timeout=STUCK_SECONDS).result())
+    except (FutureTimeout, ProcessExpired, MemoryError):
+        return False
 
 
 def _pool() -> ProcessPool:

@@ -6,6 +6,7 @@ import logging
 import resource
 import signal
 
+from verl_resrl.tasks.math_equal import equal
 from verl_resrl.tasks.math_grader import Grade, grade
 
 
@@ -26,6 +27,21 @@ def start(extra_bytes: int) -> None:
     except (OSError, StopIteration):  # not Linux
         return
     resource.setrlimit(resource.RLIMIT_DATA, (used + extra_bytes, used + extra_bytes))
+
+
+def compare(first: str, second: str, seconds: float) -> bool:
+    """Whether two answers are one, whichever of them were right; this process ends as in ``judge``.
+
+    Args:
+        first: an answer, without what marks it.
+        second: another.
+        seconds: of computing.
+    """
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        return equal(first, second) or equal(second, first)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def judge(response: str, gold: str, seconds: float) -> Grade:
