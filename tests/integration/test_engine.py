@@ -15,7 +15,7 @@ from verl.utils import tensordict_utils as tu
 from tests.integration.engines import ARCHITECTURES, last_layer_inputs, make_batch, make_engine, save_model
 from verl_resrl import ResRLConfig, token_weights
 from verl_resrl.integration.advantages import weighted_advantages
-from verl_resrl.integration.missing_responses import Expected, MissingResponsesError
+from verl_resrl.integration.failed_rewards import Expected, MissingResponsesError
 from verl_resrl.integration.tap import find_decoder_layers, layer_index
 
 RESRL = {"rank": 5}

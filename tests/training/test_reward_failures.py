@@ -14,7 +14,8 @@ FAILING = """
 def compute_score(data_source, solution_str, ground_truth, extra_info=None):
     if extra_info["index"] % 2:
         raise KeyError("no such unit")
-    return "right" if extra_info["index"] % 4 else float(solution_str.count("7") > 1)
+    score = "right" if extra_info["index"] % 4 else float(solution_str.count("7") > 1)
+    return {"score": score, "gave_up": float(extra_info["index"] == 4)}
 """
 
 
@@ -24,5 +25,6 @@ def test_failed_rewards_are_counted_or_stop_the_run(tmp_path: Path, monkeypatch:
     steps = run("resrl", task, tmp_path / "run", monkeypatch, "resrl.rank=4", "resrl.on_failure=fallback")
     failures = [step["actor/resrl/reward_failures"] for step in steps]
     assert sum(failures) == len(steps) * PROMPTS * RESPONSES * 3 / 4
+    assert sum(step["actor/resrl/rewards_given_up"] for step in steps) == RESPONSES
     with pytest.raises(Exception, match=r"ResRL: \d+ responses of step 1 are missing"):
         run("resrl", task, tmp_path / "stopped", monkeypatch, "resrl.rank=4")

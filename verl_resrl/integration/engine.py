@@ -30,12 +30,18 @@ from verl_resrl.integration.advantages import (
 from verl_resrl.integration.batch import Batch, read_batch
 from verl_resrl.integration.batch_weights import weight_fields, weights_of_batch
 from verl_resrl.integration.displacement import Displacement
+from verl_resrl.integration.failed_rewards import (
+    GIVEN_UP,
+    REWARD_FAILURES,
+    Expected,
+    MissingResponsesError,
+    given_up,
+    message,
+)
 from verl_resrl.integration.faults import GuardedEngineMixin, step_of
 from verl_resrl.integration.metrics import fallback_metrics, group_metrics
-from verl_resrl.integration.missing_responses import Expected, MissingResponsesError, message
 from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
 
-REWARD_FAILURES = "resrl/reward_failures"
 _ROW = "resrl_row"  # number of a sequence in its batch, to recognise it in a micro-batch
 
 
@@ -86,11 +92,12 @@ class ResRLEngineMixin(GuardedEngineMixin):
         missing = self._expected.missing(batch, exchange)
         if missing and self._resrl.on_failure == "stop":
             raise MissingResponsesError(message(missing, step_of(data)))
+        judged = {REWARD_FAILURES: float(missing), GIVEN_UP: float(given_up(data, batch.padding, exchange))}
         self._displacement = None
         if not batch.active.any():
             output = super().infer_batch(data, loss_function)
             self._metrics = group_metrics(batch, torch.zeros_like(batch.active), exchange)
-            self._metrics[REWARD_FAILURES] = missing
+            self._metrics |= judged
             nothing = torch.empty(0)
             output["model_output"].update(weight_fields(batch, nothing, nothing, nothing))
             return output
@@ -113,7 +120,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
             data.pop(_ROW)
         try:
             weights = self._weigh(data, batch, states, output["model_output"], exchange)
-            self._metrics[REWARD_FAILURES] = missing
+            self._metrics |= judged
         except NonFiniteError as error:
             raise self.non_finite_hidden_states(error, data) from None
         output["model_output"].update(weights)

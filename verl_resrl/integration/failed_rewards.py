@@ -1,17 +1,23 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Responses that verl has left out of a batch, because their reward or their rollout failed.
+"""Responses without a verdict: those that verl left out of a batch, and those whose reward function gave up.
 
-verl logs such a failure in the process where it happened, drops the response, or its whole group, and trains on what is
-left, with exit code 0 and no metric. Here it is counted, and stops the run unless ``resrl.on_failure=fallback``.
+Where a reward or a rollout fails, verl logs it in the process where it happened, drops the response, or its whole
+group, and trains on what is left, with exit code 0 and no metric. Here it is counted, and stops the run unless
+``resrl.on_failure=fallback``.
 """
 
 from dataclasses import dataclass
 
 import torch
+from tensordict import TensorDict
+from torch import Tensor
 
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.integration.batch import Batch
+
+REWARD_FAILURES = "resrl/reward_failures"
+GIVEN_UP = "resrl/rewards_given_up"
 
 
 class MissingResponsesError(RuntimeError):
@@ -50,3 +56,18 @@ def message(missing: int, step: str) -> str:
         "rollout failed, see 'Error in _run_prompt' further up; mend the reward function or the data, or set "
         "resrl.on_failure=fallback to train on the others and count them in resrl/reward_failures"
     )
+
+
+def given_up(data: TensorDict, padding: Tensor, exchange: Exchange) -> int:
+    """Count the responses over all ranks whose judge gave up, and which count as wrong.
+
+    Args:
+        data: batch of this rank; verl keeps what a reward function returns beside its score in ``extra_fields``.
+        padding: (num_sequences,) bool, rows that verl appended, copies of others.
+        exchange: to the ranks that hold the rest of the batch.
+    """
+    fields = [getattr(field, "data", field) for field in data.get("extra_fields", ())]
+    real = [field for field, added in zip(fields, padding.tolist(), strict=False) if not added]
+    infos = [field.get("reward_extra_info") or {} for field in real if isinstance(field, dict)]
+    own = sum(bool(info.get("gave_up")) for info in infos)
+    return int(exchange.sum(torch.tensor([own])))
