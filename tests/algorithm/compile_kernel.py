@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compile the residual kernel for a GPU that need not be there: ``python compile_kernel.py 90``.
 
-Prints a line of JSON for every shape of launch: registers, stack and shared memory, as the compiler's tools report.
+Prints a line of JSON for every shape of launch that a GPU would settle on: registers, stack and shared memory, as the
+compiler's tools report.
 """
 
 import json
@@ -16,16 +17,24 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from verl_resrl.algorithm.residual_triton import launch_config, residual_kernel
+from verl_resrl.algorithm.residual_triton import LaunchConfig, launch_configs, residual_kernel
 
 # (d, K): whole and partial steps through d, wide and narrow loads
 SHAPES = [(d, columns) for d in (100, 2560) for columns in (16, 32, 64, 128)]
 SHAPES += [(d, columns) for d in (2576, 8192) for columns in (64, 128)]
 
 
-def usage(capability: int, d: int, columns: int) -> dict[str, int]:
+def settled(capability: int, d: int, columns: int) -> dict[str, int]:
+    """What the kernel needs in the first shape that spills no registers, else in the last."""
+    for shape in launch_configs(columns, d):
+        found = usage(capability, d, columns, shape)
+        if found["stack"] == 0:
+            break
+    return found
+
+
+def usage(capability: int, d: int, columns: int, shape: LaunchConfig) -> dict[str, int]:
     """Compile one shape."""
-    shape = launch_config(columns, d)
     names = residual_kernel.arg_names
     constants = {
         "D": d,
@@ -63,4 +72,4 @@ def usage(capability: int, d: int, columns: int) -> dict[str, int]:
 
 if __name__ == "__main__":
     for d, columns in SHAPES:
-        print(json.dumps(usage(int(sys.argv[1]), d, columns)), flush=True)
+        print(json.dumps(settled(int(sys.argv[1]), d, columns)), flush=True)

@@ -10,7 +10,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +24,7 @@ from verl_resrl.algorithm.residual import choose_backend, group_by_group, residu
 from verl_resrl.algorithm.subspace import Subspaces, fit_subspaces
 
 triton = pytest.importorskip("triton", reason="Triton has no build for this platform")
+launch_configs = importlib.import_module("verl_resrl.algorithm.residual_triton").launch_configs
 GPU = torch.cuda.is_available()
 DEVICES = [
     pytest.param("cpu", marks=pytest.mark.skipif(GPU, reason="the kernel itself runs here, not its interpreter")),
@@ -199,6 +203,9 @@ def test_one_compilation_serves_any_number_of_tokens_and_groups() -> None:
     kernel_module = importlib.import_module("verl_resrl.algorithm.residual_triton")
     hidden = random_states(5000, 256, "cuda")
     compiled = set()
+    for _ in range(2):  # a second shape may be compiled where the first one spills registers
+        rows, counts = torch.arange(40, device="cuda"), torch.tensor([40], device="cuda")
+        kernel_module.residual_and_alignment(hidden, rows, counts, subspaces_of(hidden, 1, 16))
     for groups, tokens in ((1, 40), (3, 1000), (17, 4096), (64, 33)):
         counts = torch.full((groups,), tokens // groups, device="cuda")
         rows = torch.arange(int(counts.sum()), device="cuda")
@@ -280,11 +287,12 @@ def test_triton_needs_a_gpu_or_the_interpreter() -> None:
 # -- compiled ahead of time ----------------------------------------------------------------------------------------
 
 REGISTERS_OF_A_MULTIPROCESSOR = 65536
-SHARED_MEMORY = {80: 164 * 1024, 90: 228 * 1024}  # of a multiprocessor, CUDA C++ programming guide, table 24
+# of a multiprocessor, in the table of compute capabilities of the CUDA C++ programming guide
+SHARED_MEMORY = {80: 164 * 1024, 90: 228 * 1024, 100: 228 * 1024}
 RESERVED = 1024  # bytes of shared memory that the system takes of each program
 
 
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", SHARED_MEMORY)
 def test_two_programs_share_a_multiprocessor(capability: int) -> None:
     """Compiled in a process of its own: this one may have Triton as an interpreter."""
     command = [sys.executable, str(Path(__file__).with_name("compile_kernel.py")), str(capability)]
@@ -297,3 +305,30 @@ def test_two_programs_share_a_multiprocessor(capability: int) -> None:
         assert usage["stack"] == 0, usage
         assert 2 * usage["registers"] * usage["warps"] * 32 <= REGISTERS_OF_A_MULTIPROCESSOR, usage
         assert 2 * (usage["shared"] + RESERVED) <= SHARED_MEMORY[capability], usage
+        if capability < 100 and usage["d"] % 16 == 0:  # there, no compiler needs the second choice
+            assert usage["tokens"] == launch_configs(usage["K"], usage["d"])[0].tokens, usage
+
+
+@pytest.mark.parametrize("spilling", [(), (128,), (64, 128)])
+def test_a_launch_that_spilled_registers_makes_the_next_take_a_smaller_tile(
+    monkeypatch: pytest.MonkeyPatch, spilling: tuple[int, ...]
+) -> None:
+    """Triton says how many registers a kernel spilled once it is loaded: when it has been launched."""
+    module = importlib.import_module("verl_resrl.algorithm.residual_triton")
+    launched = []
+
+    class Kernel:
+        def __getitem__(self, grid: tuple[int]) -> Callable[..., SimpleNamespace]:
+            return self.launch
+
+        def launch(self, *_: Any, **options: Any) -> SimpleNamespace:
+            launched.append(options["TOKENS"])
+            return SimpleNamespace(n_spills=4 if options["TOKENS"] in spilling else 0)
+
+    monkeypatch.setattr(module, "residual_kernel", Kernel())
+    monkeypatch.setattr(module, "_next_shape", {})
+    hidden = random_states(40, 256, "cpu")
+    rows, counts, subspaces = torch.arange(40), torch.tensor([40]), subspaces_of(hidden, 1, 16)
+    for _ in range(3):
+        module.residual_and_alignment(hidden, rows, counts, subspaces)
+    assert launched == ([128, 64, 64] if spilling else [128, 128, 128])

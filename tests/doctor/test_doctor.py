@@ -148,9 +148,9 @@ def test_a_kernel_that_does_not_run_is_noticed(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_kernel_is_checked_in_every_shape_that_it_is_launched_in() -> None:
     residual_triton = pytest.importorskip("verl_resrl.algorithm.residual_triton")
-    checked = {residual_triton.launch_config(max(16, rank), width) for width, rank in computation.KERNELS}
+    checked = {residual_triton.launch_configs(max(16, rank), width) for width, rank in computation.KERNELS}
     ranks, widths = (16, 32, 64, 128), (64, 100, 256, 1000, 2560, 8192)
-    assert checked == {residual_triton.launch_config(rank, width) for rank in ranks for width in widths}
+    assert checked == {residual_triton.launch_configs(rank, width) for rank in ranks for width in widths}
 
 
 def test_a_vllm_that_cannot_be_imported_or_is_another_one_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

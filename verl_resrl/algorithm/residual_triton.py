@@ -25,16 +25,11 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 
-from verl_resrl.algorithm.packed_subspaces import NUM_MASSIVE, pack
+from verl_resrl.algorithm.packed_subspaces import pack
+from verl_resrl.algorithm.residual_kernel import residual_kernel
 from verl_resrl.algorithm.subspace import LAYER_NORM_EPS, Subspaces
-
-MASSIVE = tl.constexpr(NUM_MASSIVE)
-VECTOR = tl.constexpr(8)  # partial sums per 8 elements: no exchange between threads inside the loop
-# e is a difference of float32 sums: where it is a smaller share of ||x||^2 than this, it is their rounding, and 0
-NOISE_SHARE = tl.constexpr(4e-6)
 
 
 @dataclass(frozen=True)
@@ -56,20 +51,27 @@ class LaunchConfig:
     max_registers: int | None = None
 
 
-def launch_config(columns: int, stride: int) -> LaunchConfig:
-    """Pick the shape of a launch: without spilled registers, and small enough for two programs a multiprocessor.
+# the shape that the next launch takes, by device and by what the kernel is compiled for
+_next_shape: dict[tuple[torch.device, int, int, int], LaunchConfig] = {}
 
-    Chosen by compiling for sm_80 and sm_90; larger tiles read V less often.
+
+def launch_configs(columns: int, stride: int) -> tuple[LaunchConfig, ...]:
+    """List the shapes that a launch can have, fastest first; all have the same ``dims``.
+
+    Larger tiles read V less often, but need registers; which of them a compiler has too few for depends on its version
+    and on the GPU. Compiled for sm_80, sm_90 and sm_100, one shape of each list spills none, and lets two programs
+    share a multiprocessor.
 
     Args:
         columns: K, of the packed basis.
         stride: elements from one hidden state to the next.
     """
     if stride % 16 or stride < 256:  # narrow loads need registers for addresses
-        return LaunchConfig(tokens=32, dims=32, warps=4, stages=3)
+        return tuple(LaunchConfig(tokens, dims=32, warps=4, stages=3) for tokens in (32, 16))
+    small = LaunchConfig(tokens=64, dims=32, warps=4, stages=4, max_registers=255)
     if columns > 64:
-        return LaunchConfig(tokens=64, dims=32, warps=4, stages=4)
-    return LaunchConfig(tokens=128, dims=32, warps=8, stages=4, max_registers=128)
+        return (small,)
+    return LaunchConfig(tokens=128, dims=32, warps=8, stages=4, max_registers=128), small
 
 
 def residual_and_alignment(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces) -> tuple[Tensor, Tensor]:
@@ -86,7 +88,9 @@ def residual_and_alignment(hidden: Tensor, rows: Tensor, counts: Tensor, subspac
     """
     num_groups, d = len(counts), hidden.shape[1]
     padded_rank = max(16, triton.next_power_of_2(subspaces.basis.shape[2]))
-    shape = launch_config(padded_rank, hidden.stride(0))
+    shapes = launch_configs(padded_rank, hidden.stride(0))
+    compiled_for = (hidden.device, padded_rank, hidden.stride(0), d)
+    shape = _next_shape.setdefault(compiled_for, shapes[0])
     packed = pack(subspaces, padded_rank, -(-d // shape.dims) * shape.dims)
     residual = hidden.new_empty(len(rows), dtype=torch.float32)
     alignment = torch.empty_like(residual)
@@ -98,7 +102,7 @@ def residual_and_alignment(hidden: Tensor, rows: Tensor, counts: Tensor, subspac
     # AMD's compiler has no such option
     if shape.max_registers is not None and torch.version.cuda:
         options["maxnreg"] = shape.max_registers
-    residual_kernel[(num_tiles,)](
+    compiled = residual_kernel[(num_tiles,)](
         hidden,
         rows,
         torch.searchsorted(last_tile, tiles, right=True).int(),
@@ -126,121 +130,7 @@ def residual_and_alignment(hidden: Tensor, rows: Tensor, counts: Tensor, subspac
         INTERPRETED=bool(triton.knobs.runtime.interpret),
         **options,
     )
+    # the interpreter compiles nothing; a result is right with spilled registers too, only later
+    if getattr(compiled, "n_spills", 0) and shape != shapes[-1]:
+        _next_shape[compiled_for] = shapes[shapes.index(shape) + 1]
     return residual, alignment
-
-
-@triton.jit(do_not_specialize=["num_groups"])
-def residual_kernel(  # type: ignore[no-untyped-def]
-    hidden,  # (n, D) bfloat16
-    rows,  # (m,) int64
-    group_of_tile,  # (tiles,) int32
-    last_tile,  # (G,) int32: tiles up to and with the group
-    last_row,  # (G,) int64: rows up to and with the group
-    basis,
-    centroid,
-    kept,
-    kept_sums,
-    corrections,
-    massive,
-    massive_centroid,
-    massive_basis,
-    massive_factor,
-    residual,  # (m,) float32
-    alignment,  # (m,) float32
-    stride,  # elements from one hidden state to the next
-    num_groups,
-    eps,
-    D: tl.constexpr,
-    PADDED: tl.constexpr,  # D rounded up to a multiple of DIMS
-    K: tl.constexpr,
-    TOKENS: tl.constexpr,
-    DIMS: tl.constexpr,
-    INTERPRETED: tl.constexpr,
-):
-    """See the module's text and ``PackedSubspaces`` for the shapes."""
-    tile = tl.program_id(0)
-    group = tl.load(group_of_tile + tile).to(tl.int64)
-    if group >= num_groups:
-        return
-    first_tile = tl.load(last_tile + group - 1, mask=group > 0, other=0)
-    first_row = tl.load(last_row + group - 1, mask=group > 0, other=0)
-    row = first_row + (tile - first_tile) * TOKENS + tl.arange(0, TOKENS)
-    exists = row < tl.load(last_row + group)
-    token = hidden + tl.load(rows + row, mask=exists, other=0) * stride
-
-    dim, column = tl.arange(0, DIMS), tl.arange(0, K)
-    basis += group * (2 * PADDED * K)
-    centroid += group * PADDED
-    kept += group * PADDED
-
-    # a value near the mean of the row, so that its variance is not a difference of large numbers
-    keep = tl.load(kept + dim)
-    head = tl.load(token[:, None] + dim[None, :], mask=(dim < D)[None, :], other=0.0).to(tl.float32)
-    shift = tl.sum(head * keep[None, :], 1) / tl.maximum(tl.sum(keep, 0), 1.0)
-
-    PARTS: tl.constexpr = DIMS // VECTOR
-    sum_z = tl.zeros((TOKENS, PARTS), tl.float32)
-    sum_zz = tl.zeros((TOKENS, PARTS), tl.float32)
-    sum_zmu = tl.zeros((TOKENS, PARTS), tl.float32)
-    projection = tl.zeros((TOKENS, K), tl.float32)
-    for start in tl.range(0, D, DIMS):
-        at = start + dim
-        if PADDED == D:
-            h = tl.load(token[:, None] + at[None, :])
-        else:
-            h = tl.load(token[:, None] + at[None, :], mask=(at < D)[None, :], other=0.0)
-        high = tl.load(basis + at[:, None] * K + column[None, :])
-        low = tl.load(basis + PADDED * K + at[:, None] * K + column[None, :])
-        mu = tl.load(centroid + at)
-        keep = tl.load(kept + at)
-        if INTERPRETED:  # its dot product of bfloat16 multiplies bit patterns
-            projection = tl.dot(h.to(tl.float32), high.to(tl.float32), projection, input_precision="ieee")
-            projection = tl.dot(h.to(tl.float32), low.to(tl.float32), projection, input_precision="ieee")
-        else:
-            projection = tl.dot(h, high, projection)
-            projection = tl.dot(h, low, projection)
-        z = (h.to(tl.float32) - shift[:, None]) * keep[None, :]
-        sum_z += tl.sum(tl.reshape(z, (TOKENS, PARTS, VECTOR)), 2)
-        sum_zz += tl.sum(tl.reshape(z * z, (TOKENS, PARTS, VECTOR)), 2)
-        sum_zmu += tl.sum(tl.reshape(z * mu[None, :], (TOKENS, PARTS, VECTOR)), 2)
-
-    slot = tl.arange(0, MASSIVE)
-    massive_dim = tl.load(massive + group * MASSIVE + slot)
-    used = (massive_dim >= 0)[None, :]
-    h_massive = tl.load(token[:, None] + tl.maximum(massive_dim, 0)[None, :]).to(tl.float32)
-    z_massive = tl.where(used, h_massive - shift[:, None], 0.0)
-    kept_z = tl.sum(sum_z, 1)
-    mean_z = (kept_z + tl.sum(z_massive, 1)) / D
-    num_kept = tl.load(kept_sums + 3 * group)
-    # squared distance from the mean, kept and massive dimensions apart
-    kept_energy = tl.maximum(tl.sum(sum_zz, 1) - 2.0 * mean_z * kept_z + num_kept * mean_z * mean_z, 0.0)
-    z_massive = tl.where(used, z_massive - mean_z[:, None], 0.0)
-    energy = kept_energy + tl.sum(z_massive * z_massive, 1)
-    scale = tl.where(energy > 0.0, 1.0 / tl.sqrt(energy / D + eps), 0.0)
-
-    # x_k = s z - offset - centroid: the mean of a row and that of mu can be large and nearly cancel
-    offset = scale * mean_z + tl.load(kept_sums + 3 * group + 1)
-    norm = scale * scale * tl.sum(sum_zz, 1) - 2.0 * scale * (offset * kept_z + tl.sum(sum_zmu, 1))
-    norm += num_kept * offset * offset + tl.load(kept_sums + 3 * group + 2)
-    of_ones = tl.load(corrections + group * (2 * K) + column)
-    of_mu = tl.load(corrections + group * (2 * K) + K + column)
-    b_kept = projection * scale[:, None] - (scale * shift + offset)[:, None] * of_ones[None, :] - of_mu[None, :]
-
-    mu_massive = tl.load(massive_centroid + group * MASSIVE + slot)
-    x_massive = tl.where(used, z_massive * scale[:, None] - mu_massive[None, :], 0.0)
-    b_massive = tl.zeros((TOKENS, K), tl.float32)
-    outside_massive = tl.zeros((TOKENS, MASSIVE), tl.float32)
-    number = tl.sum((massive_dim >= 0).to(tl.int32), 0)
-    t = 0
-    while t < number:  # outer products: float32 throughout, and few registers
-        x_t = tl.sum(tl.where((slot == t)[None, :], x_massive, 0.0), 1)[:, None]
-        b_massive += x_t * tl.load(massive_basis + (group * MASSIVE + t) * K + column)[None, :]
-        outside_massive += x_t * tl.load(massive_factor + (group * MASSIVE + t) * MASSIVE + slot)[None, :]
-        t += 1
-
-    left = norm - tl.sum(b_kept * (b_kept + 2.0 * b_massive), 1)
-    left += tl.sum(outside_massive * outside_massive, 1)
-    b = b_kept + b_massive
-    aligned = tl.sum(b * b, 1)
-    tl.store(residual + row, tl.where(left <= NOISE_SHARE * norm, 0.0, left) / D, mask=exists)
-    tl.store(alignment + row, aligned, mask=exists)
