@@ -15,6 +15,9 @@ QUICKSTART = ["matplotlib", "sacrebleu"]
 TASKS = ["math-verify>=0.8", "pebble>=5.1", "tqdm"]
 # environments of agents; beside them, without its dependencies, which would downgrade numpy: bfcl-eval
 AGENTS = ["mpmath", "pebble>=5.1", "textworld; platform_system == 'Linux'"]
+# of verl's extra "fsdp", cupy, which sends weights to rollouts on other GPUs; flash-attn, whose build needs PyTorch to be
+# there, is a step of its own (scripts/setup_gpu.sh), and no switch here uses the rest
+GPU = ["verl[vllm]>=0.9.1,<0.10", "cupy-cuda13x", *QUICKSTART, *TASKS]
 EVAL = [*QUICKSTART, *TASKS, "jinja2", "omegaconf", "pandas", "plotly>=6"]
 BENCHMARK = [*QUICKSTART, "transformers"]
 TEST = [
@@ -44,7 +47,7 @@ setup(
     install_requires=["numpy", "rich", "scipy>=1.15", "torch>=2.6", "typer", "verl>=0.9.1,<0.10"],
     extras_require={
         "cpu": TRAINER + QUICKSTART,
-        "gpu": ["verl[vllm,fsdp]>=0.9.1,<0.10", *QUICKSTART, *TASKS],
+        "gpu": GPU,
         "eval": EVAL,
         "agents": AGENTS,
         "benchmark": BENCHMARK,

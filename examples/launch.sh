@@ -112,6 +112,11 @@ launch() { # OVERRIDES...
         [[ -z $line ]] || overrides+=("$line")
     done <<<"$more"
     overrides+=("${ARGUMENTS[@]+"${ARGUMENTS[@]}"}")
+    # verl's own choice, flash-attn, cannot be had on every machine
+    if [[ ${overrides[*]} != *attn_implementation=* ]] && ! "$PYTHON" -c 'import flash_attn' >/dev/null 2>&1; then
+        echo "attention: sdpa, because flash-attn cannot be imported here (docs/installation.md)" >&2
+        overrides+=("+actor_rollout_ref.model.override_config.attn_implementation=sdpa")
+    fi
 
     local check=("$PYTHON" -m verl_resrl.integration.dry_run)
     if [[ $DRY_RUN == 1 && -z $TRAIN_FILES && -z $VAL_FILES ]]; then

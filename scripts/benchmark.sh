@@ -14,9 +14,5 @@ if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
     python=$(find_python)
     exec "$python" "$ROOT/scripts/benchmark.py" --help
 fi
-if has_nvidia_gpu; then
-    setup_env gpu,benchmark
-else
-    setup_env cpu,benchmark
-fi
+setup_for_device benchmark
 exec "$PYTHON" "$ROOT/scripts/benchmark.py" "$@"

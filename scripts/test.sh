@@ -11,11 +11,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/setup_env.sh
 source "$ROOT/scripts/setup_env.sh"
 
-if has_nvidia_gpu; then
-    setup_env gpu,test
-else
-    setup_env test
-fi
+setup_for_device test
 # the report's page is tested in a browser; where none can be installed, that test is skipped and says what it needs
 if ! command -v chromedriver >/dev/null && command -v apt-get >/dev/null && [[ $(id -u) == 0 ]]; then
     export DEBIAN_FRONTEND=noninteractive

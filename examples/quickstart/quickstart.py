@@ -122,6 +122,8 @@ class Quickstart:
         return folder, str(trained_model(folder))
 
     def _training_id(self, method: str) -> str:
+        from training import attention
+
         s = self.settings
         package = [*(ROOT / "verl_resrl").rglob("*.py"), *(ROOT / "verl_resrl").rglob("*.yaml")]
         package = sorted(file for file in package if ROOT / "verl_resrl/evaluation" not in file.parents)
@@ -132,7 +134,7 @@ class Quickstart:
             rank=s.rank if method == "resrl" else None,
             reward=s.reward_file,
             verl_args=s.verl_args,
-            gpu=self.gpu,
+            gpu=attention(s.verl_args) if self.gpu else None,
             code=source_fingerprint(package),
         )
 

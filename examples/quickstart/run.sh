@@ -12,10 +12,6 @@ if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
     python=$(find_python)
     exec "$python" "$ROOT/examples/quickstart/settings.py"
 fi
-if has_nvidia_gpu; then
-    setup_env gpu
-else
-    setup_env cpu
-fi
+setup_for_device
 # one process from here on, so that a signal to this script reaches the run
 exec "$PYTHON" "$ROOT/examples/quickstart/quickstart.py" "$@"

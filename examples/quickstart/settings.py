@@ -57,9 +57,12 @@ KNOBS = (
     Knob("VERL_ARGS", "", "more settings for verl, such as 'actor_rollout_ref.rollout.gpu_memory_utilization=0.5'"),
 )
 INSTALL_KNOBS = (
+    Knob("DEVICE", "", "cpu: run on the CPU even where there is an NVIDIA GPU"),
     Knob("VENV", ".venv", "virtual environment to create or reuse; an active one comes first"),
+    Knob("PYTHON_VERSION", "", "3.10, 3.11 or 3.12: the Python that a new environment is made of"),
     Knob("TORCH_VERSION", "2.13.0", "PyTorch to install on a machine without an NVIDIA GPU"),
     Knob("TORCH_INDEX_URL", "", "package index that has PyTorch's CPU builds"),
+    Knob("FLASH_ATTN_WHEEL", "", "file or address of a prebuilt flash-attn for a machine with a GPU"),
 )
 
 
@@ -185,7 +188,7 @@ def help_text() -> str:
         "Stop it with Ctrl-C at any time; the same command continues where it stopped.",
         "",
     ]
-    for title, knobs in (("What to run", KNOBS), ("What to install (without a GPU, Linux)", INSTALL_KNOBS)):
+    for title, knobs in (("What to run", KNOBS), ("What to install, and for which device", INSTALL_KNOBS)):
         lines += [f"{title}:"]
         lines += [f"  {knob.name:16}{knob.meaning} [{knob.default or 'not set'}]" for knob in knobs]
     return "\n".join(lines)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -84,6 +85,7 @@ def verl_command(
             f"{rollout}.tensor_model_parallel_size=1",
             f"{rollout}.log_prob_use_dynamic_bsz=True",
             f"{actor}.use_dynamic_bsz=True",
+            *attention(settings.verl_args),
         ]
     if method.startswith("resrl"):
         command.append(f"resrl.rank={settings.rank}")
@@ -91,6 +93,21 @@ def verl_command(
         command.append(f"reward.custom_reward_function.path={_quoted(settings.reward_file)}")
         command.append("reward.custom_reward_function.name=compute_score")
     return command + list(settings.verl_args)
+
+
+def attention(verl_args: Sequence[str]) -> list[str]:
+    """Replace verl's attention on a GPU, flash-attn, where that cannot be imported.
+
+    Args:
+        verl_args: the user's settings, whose choice stays.
+    """
+    if any("attn_implementation=" in argument for argument in verl_args):
+        return []
+    try:
+        import_module("flash_attn")
+    except Exception:  # not installed, or built for another PyTorch
+        return ["+actor_rollout_ref.model.override_config.attn_implementation=sdpa"]
+    return []
 
 
 def finished_step(folder: Path) -> int:

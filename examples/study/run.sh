@@ -12,10 +12,6 @@ if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
     python=$(find_python)
     exec "$python" "$ROOT/examples/study/study_settings.py"
 fi
-if has_nvidia_gpu; then
-    setup_env gpu,eval
-else
-    setup_env cpu,eval
-fi
+setup_for_device eval
 # one process from here on, so that a signal to this script reaches the run
 exec "$PYTHON" "$ROOT/examples/study/study.py" "$@"

@@ -121,7 +121,7 @@ def help_text() -> str:
         "continues where it stopped.",
         "",
     ]
-    for title, knobs in (("What to run", KNOBS), ("What to install (without a GPU, Linux)", INSTALL_KNOBS)):
+    for title, knobs in (("What to run", KNOBS), ("What to install, and for which device", INSTALL_KNOBS)):
         lines += [f"{title}:"]
         lines += [f"  {knob.name:16}{knob.meaning} [{knob.default or 'not set'}]" for knob in knobs]
     return "\n".join(lines)
