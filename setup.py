@@ -15,8 +15,8 @@ QUICKSTART = ["matplotlib", "sacrebleu"]
 TASKS = ["math-verify>=0.8", "pebble>=5.1", "tqdm"]
 # environments of agents; beside them, without its dependencies, which would downgrade numpy: bfcl-eval
 AGENTS = ["mpmath", "pebble>=5.1", "textworld; platform_system == 'Linux'"]
-# of verl's extra "fsdp", cupy, which sends weights to rollouts on other GPUs; flash-attn, whose build needs PyTorch to be
-# there, is a step of its own (scripts/setup_gpu.sh), and no switch here uses the rest
+# of verl's extra "fsdp", cupy, which sends weights to rollouts on other GPUs; flash-attn, whose build needs PyTorch,
+# is a step of its own (scripts/setup_gpu.sh), and no switch here uses the rest
 GPU = ["verl[vllm]>=0.9.1,<0.10", "cupy-cuda13x", *QUICKSTART, *TASKS]
 EVAL = [*QUICKSTART, *TASKS, "jinja2", "omegaconf", "pandas", "plotly>=6"]
 BENCHMARK = [*QUICKSTART, "transformers"]
@@ -32,6 +32,13 @@ TEST = [
     "selenium",
     "triton>=3.6; platform_system == 'Linux'",
 ]
+
+
+def pins(name: str) -> list[str]:
+    """What a requirements file lists; ``resrl doctor`` compares an installation with it."""
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
 
 setup(
     name="verl_resrl",
@@ -51,6 +58,8 @@ setup(
         "eval": EVAL,
         "agents": AGENTS,
         "benchmark": BENCHMARK,
+        "tested-cpu": pins("requirements.txt"),
+        "tested-gpu": pins("requirements-gpu.txt"),
         "test": TRAINER + BENCHMARK + EVAL + AGENTS + TEST,
     },
     entry_points={

@@ -27,9 +27,11 @@ def checkup() -> Iterator[Finding]:
     yield _run("python", "versions", "check_python")
     for name in PACKAGES:
         yield _run(name, "versions", "check_package", name)
-    yield _run("GPU", "versions", "check_gpu")
+    yield _run("stack", "stack", "check_stack")
+    yield _run("GPU", "gpu", "check_gpu")
     yield _run("triton", "versions", "check_triton")
     yield _run("vllm", "versions", "check_vllm")
+    yield _run("attention", "stack", "check_attention")
     plugin = _run("plugin, this process", "registration", "check_plugin")
     yield plugin
     for name, function in OF_THE_PLUGIN.items():

@@ -69,15 +69,6 @@ def check_vllm() -> str:
     return version if wanted.contains(version, prereleases=True) else f"{version}, and verl's own extra asks {wanted}"
 
 
-def check_gpu() -> str:
-    """Which GPU torch sees."""
-    import torch
-
-    if not torch.cuda.is_available():
-        raise NotHere("torch sees none: train with +device=cpu")
-    return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
-
-
 def _requirement(name: str, owner: str = PACKAGE, extra: str = "") -> SpecifierSet:
     """What the metadata of a package asks of another: in an extra, or outside of all of them."""
     try:
