@@ -103,7 +103,7 @@ def test_origin_names_commit_versions_and_machine() -> None:
     head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     assert (origin["commit"] or "").removesuffix("+changes") == head.stdout.strip()
     assert origin["code"] == "abc"
-    assert origin["versions"]["torch"] == torch.__version__
+    assert origin["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]  # one may say which CUDA
     assert origin["processor"]
     assert origin["cores"] >= 1
 

@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``resrl doctor``: looks at an installation and says what to do about each failure.
 
-``versions``, ``stack``, ``gpu`` -> ``registration`` (this process) -> ``ray_worker`` (another one) -> ``computation`` (the weights, and on
-a GPU the kernel); ``checkup`` runs them, ``command`` prints what they found.
+``versions``, ``stack``, ``gpu`` -> ``registration`` (this process) -> ``ray_worker`` (another one) -> ``computation``
+(the weights, and on a GPU the kernel); ``checkup`` runs them, ``command`` prints what they found.
 """
