@@ -77,6 +77,20 @@ def test_dry_run(script: Path, commands: dict[str, list[str]], capsys: pytest.Ca
     assert f"+method={method(script)}" in commands[name(script)]
 
 
+def test_without_flash_attn_the_scripts_choose_sdpa(recorder: Path, tmp_path: Path) -> None:
+    sdpa = "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+    mine = "+actor_rollout_ref.model.override_config.attn_implementation=eager"
+    without = tmp_path / "python"
+    without.write_text(RECORDER.replace("print", "sys.exit(1) if sys.argv[1] == '-c' else print"))
+    without.chmod(0o755)
+    script = EXAMPLES / "math/run_resrl_qwen3_4b.sh"
+    done = start(script, PYTHON=str(without))
+    assert json.loads(done.stdout)[-1] == sdpa
+    assert done.stderr.startswith("attention: sdpa, because flash-attn cannot be imported here")
+    assert json.loads(start(script, mine, PYTHON=str(without)).stdout)[-1] == mine
+    assert sdpa not in json.loads(start(script, PYTHON=str(recorder)).stdout)
+
+
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if not script.stem.endswith("_4b")], ids=name)
 def test_other_sizes_differ_in_the_model_only(script: Path, commands: dict[str, list[str]]) -> None:
     """So the dry run of one size, which takes a second, stands for all."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import evaluate
 import inputs
@@ -340,6 +341,22 @@ def test_methods_differ_in_nothing_but_their_name_and_rank(tmp_path):
     assert resrl - grpo == {"+method=resrl", "resrl.rank=16", "trainer.experiment_name=resrl"}
     assert {"+device=cpu", "a.b=1", "c=2"} <= grpo
     assert not [argument for argument in command("grpo", True) if "cpu" in argument]
+
+
+def test_a_gpu_without_flash_attn_trains_with_sdpa(tmp_path, monkeypatch):
+    sdpa = "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+    mine = "+actor_rollout_ref.model.override_config.attn_implementation=eager"
+
+    def command(gpu=True, **knobs):
+        settings = settings_in(tmp_path, **knobs)
+        return training.verl_command("resrl", settings, "m", [tmp_path / "t"], [tmp_path / "v"], tmp_path, gpu)
+
+    monkeypatch.setitem(sys.modules, "flash_attn", None)
+    assert sdpa in command()
+    assert sdpa not in command(gpu=False)  # +device=cpu says so itself
+    assert [argument for argument in command(VERL_ARGS=mine) if "attn_implementation" in argument] == [mine]
+    monkeypatch.setitem(sys.modules, "flash_attn", ModuleType("flash_attn"))
+    assert sdpa not in command()
 
 
 @pytest.mark.parametrize("text", ["/plain/path", "/with space, comma=[x]", "/it's {odd}$ \\"])

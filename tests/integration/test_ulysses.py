@@ -3,7 +3,8 @@
 """Ulysses sequence parallelism: two processes that hold half of the packed tokens each agree on the weights.
 
 verl exchanges heads and tokens around flash attention, which needs a GPU. Stood in for: flash attention itself, by
-PyTorch's attention over each of the packed sequences; the exchange is verl's own.
+PyTorch's attention over each of the packed sequences, and PyTorch's all_to_all, which gloo has only since PyTorch 2.13;
+the exchange is verl's own.
 """
 
 from pathlib import Path
@@ -46,11 +47,22 @@ def ulysses_attention(
     return output, None
 
 
+def all_to_all(outputs: list[Tensor], inputs: list[Tensor], group: Any = None, async_op: bool = False) -> None:
+    """What ``torch.distributed.all_to_all`` does: each rank gets what the others have for it."""
+    assert not async_op
+    sent = torch.stack(inputs)
+    everything = [torch.empty_like(sent) for _ in inputs]
+    torch.distributed.all_gather(everything, sent, group=group)
+    for output, of_one_rank in zip(outputs, everything, strict=True):
+        output.copy_(of_one_rank[torch.distributed.get_rank(group)])
+
+
 def run_rank(rank: int, folder: str) -> None:
     """Run the old_log_prob pass on one of two ranks and save what it returns."""
     torch.set_num_threads(1)
     start_process_group(rank, 2, init_method=f"file://{folder}/rendezvous")
     monkey_patch._flash_attention_forward = packed_attention
+    torch.distributed.all_to_all = all_to_all
     AttentionInterface.register(ATTENTION, ulysses_attention)
     engine = make_engine(
         Path(folder),
