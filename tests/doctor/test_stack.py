@@ -12,7 +12,7 @@ import torch
 
 from tests.doctor.test_doctor import problem
 from tests.installation.stand_ins import add_command, add_nvidia_smi
-from verl_resrl.doctor import gpu, stack
+from verl_resrl.doctor import gpu, stack, versions
 from verl_resrl.doctor.finding import NotHere
 
 REQUIRED = [
@@ -53,6 +53,15 @@ def test_the_tested_versions_are_those_of_the_requirements(kind: str, file: str)
     lines = (Path(__file__).parents[2] / file).read_text().splitlines()
     pins = dict(line.replace("[default]", "").split("==") for line in lines if not line.startswith("#"))
     assert stack.tested_versions(kind) == pins
+
+
+def test_triton_counts_where_a_gpu_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "3.6.0")
+    assert versions.check_triton() == "3.6.0"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(NotHere, match="no GPU"):
+        versions.check_triton()
 
 
 def test_attention_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,17 @@ def test_knobs_that_change_no_result_do_not_start_a_run_anew(tmp_path):
         assert ids(replace(base, **change)) == ids(base), change
 
 
+def test_a_run_on_a_gpu_is_another_one_and_so_is_its_attention(tmp_path, monkeypatch):
+    def training_id(gpu):
+        run = quickstart.Quickstart(settings_in(tmp_path), gpu, Console(file=io.StringIO()))
+        return run._training_id("resrl")
+
+    monkeypatch.setitem(sys.modules, "flash_attn", None)
+    without = training_id(gpu=True)
+    monkeypatch.setitem(sys.modules, "flash_attn", ModuleType("flash_attn"))
+    assert len({without, training_id(gpu=True), training_id(gpu=False)}) == 3
+
+
 def test_fewer_steps_than_trained_are_refused(tmp_path):
     settings = settings_in(tmp_path, STEPS=5, METHODS="grpo")
     run = make_run(settings)
