@@ -309,9 +309,12 @@ def test_two_programs_share_a_multiprocessor(capability: int) -> None:
             assert usage["tokens"] == launch_configs(usage["K"], usage["d"])[0].tokens, usage
 
 
-@pytest.mark.parametrize("spilling", [(), (128,), (64, 128)])
+@pytest.mark.parametrize(
+    ("spilling", "tiles"),
+    [((), [128, 128, 128, 128]), ((128,), [128, 64, 64, 64]), ((32, 64, 128), [128, 64, 32, 32])],
+)
 def test_a_launch_that_spilled_registers_makes_the_next_take_a_smaller_tile(
-    monkeypatch: pytest.MonkeyPatch, spilling: tuple[int, ...]
+    monkeypatch: pytest.MonkeyPatch, spilling: tuple[int, ...], tiles: list[int]
 ) -> None:
     """Triton says how many registers a kernel spilled once it is loaded: when it has been launched."""
     module = importlib.import_module("verl_resrl.algorithm.residual_triton")
@@ -329,6 +332,6 @@ def test_a_launch_that_spilled_registers_makes_the_next_take_a_smaller_tile(
     monkeypatch.setattr(module, "_next_shape", {})
     hidden = random_states(40, 256, "cpu")
     rows, counts, subspaces = torch.arange(40), torch.tensor([40]), subspaces_of(hidden, 1, 16)
-    for _ in range(3):
+    for _ in tiles:
         module.residual_and_alignment(hidden, rows, counts, subspaces)
-    assert launched == ([128, 64, 64] if spilling else [128, 128, 128])
+    assert launched == tiles

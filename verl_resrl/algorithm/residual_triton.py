@@ -68,10 +68,10 @@ def launch_configs(columns: int, stride: int) -> tuple[LaunchConfig, ...]:
     """
     if stride % 16 or stride < 256:  # narrow loads need registers for addresses
         return tuple(LaunchConfig(tokens, dims=32, warps=4, stages=3) for tokens in (32, 16))
-    small = LaunchConfig(tokens=64, dims=32, warps=4, stages=4, max_registers=255)
+    small = tuple(LaunchConfig(tokens, dims=32, warps=4, stages=4, max_registers=255) for tokens in (64, 32))
     if columns > 64:
-        return (small,)
-    return LaunchConfig(tokens=128, dims=32, warps=8, stages=4, max_registers=128), small
+        return small
+    return LaunchConfig(tokens=128, dims=32, warps=8, stages=4, max_registers=128), *small
 
 
 def residual_and_alignment(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces) -> tuple[Tensor, Tensor]:

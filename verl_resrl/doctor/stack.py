@@ -22,12 +22,11 @@ def check_stack() -> str:
     import torch
 
     kind, what = ("gpu", "for GPUs") if torch.version.cuda else ("cpu", "for CPUs")
-    found = {name: version for name in tested_versions(kind) if (version := _installed(name))}
     named = ", ".join(f"{label} {_installed(name)}" for name, label in NAMES.items() if _installed(name))
     other = [
-        f"{name} {version} ({tested} was)"
+        f"{name} {_installed(name)} ({tested} was)"
         for name, tested in tested_versions(kind).items()
-        if (version := found.get(name)) and version.split("+")[0] != tested
+        if _installed(name) and _installed(name).split("+")[0] != tested
     ]
     return f"{what}: {named}; " + (f"never tested: {', '.join(other)}" if other else "every version was tested")
 
