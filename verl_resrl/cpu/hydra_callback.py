@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hydra callback of ``+device=cpu``: verl's main process has looked for a GPU before its configuration is read."""
 
+import os
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -17,3 +18,6 @@ class SelectCPU(Callback):
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra after composing the configuration and before verl's main function."""
         set_platform(CPUPlatform())
+        # hides CUDA from this process and from Ray's workers, each of which gets one of these; with an empty list, Ray
+        # would refuse to count GPUs that stand for processes
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(["-1"] * config.ray_kwargs.ray_init.num_gpus)
