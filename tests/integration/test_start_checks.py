@@ -15,7 +15,7 @@ from transformers import AutoTokenizer, BltConfig, Gemma3nTextConfig, LongcatFla
 
 from tests.integration.engines import save_model
 from tests.integration.test_composition import composed
-from verl_resrl.integration.last_words import LastWords
+from verl_resrl.integration.last_words import LastWords, cause
 from verl_resrl.integration.start_checks import StartChecks
 from verl_resrl.integration.tap import num_decoder_layers
 
@@ -102,6 +102,7 @@ def test_a_tokenizer_without_chat_template_is_named(tmp_path: Path, capsys: pyte
         file.unlink()
     tokenizer.save_pretrained(tmp_path / "model")
     assert refusal(config, capsys).startswith(f"error: {tmp_path / 'model'}: its tokenizer has no chat template")
+    assert cause(config).startswith(f"the tokenizer of {tmp_path / 'model'} has no chat template")
 
 
 def test_an_architecture_that_is_not_supported_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

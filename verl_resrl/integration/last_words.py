@@ -15,6 +15,7 @@ import ray
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from transformers import AutoTokenizer
 from verl.trainer.ppo.reward import get_custom_reward_fn
 from verl.utils.reward_score import default_compute_score
 
@@ -36,12 +37,19 @@ class LastWords(Callback):
 
 
 def cause(config: DictConfig) -> str:
-    """Try the reward function on an empty response to the first problem, and say what became of it.
+    """Look at the chat template, and try the reward function on an empty response to the first problem.
 
     Args:
         config: verl's, composed.
     """
     rest = "look for 'Error in _run_prompt' further up"
+    model = config.actor_rollout_ref.model
+    try:  # a model of the hub has been fetched by now
+        tokenizer = AutoTokenizer.from_pretrained(model.get("tokenizer_path") or model.path, local_files_only=True)
+    except Exception:  # it is not here, or needs code of its own
+        tokenizer = None
+    if tokenizer is not None and not tokenizer.chat_template and not model.get("custom_chat_template"):
+        return f"the tokenizer of {model.path} has no chat template: take the model's chat variant"
     for path in files_here(config):
         row = next(pq.ParquetFile(path).iter_batches(batch_size=1)).to_pylist()[0]
         try:
