@@ -22,7 +22,7 @@ from tests.integration.agent_loops import byte_tokenizer, in_turn, make_config, 
 from tests.integration.engines import last_layer_inputs, make_engine, save_model
 from tests.integration.test_engine import infer
 from verl_resrl import ResRLConfig, token_weights
-from verl_resrl.cpu.platform import CPUPlatform
+from verl_resrl.cpu.hydra_callback import SelectCPU
 from verl_resrl.integration.agent_loops.text_environment import TextEnvironmentLoop
 from verl_resrl.integration.estimators import resrl
 from verl_resrl.tasks.textworld_data import GameSettings, prepare
@@ -119,14 +119,13 @@ def as_batch(episodes: list[AgentLoopOutput]) -> TensorDict:
 @pytest.mark.e2e
 @pytest.mark.long
 def test_resrl_trains_on_textworld(games: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from verl.plugin.platform.platform_manager import set_platform
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
     save_gambler(tmp_path / "model")
     monkeypatch.setenv("VERL_FILE_LOGGER_ROOT", str(tmp_path))
-    set_platform(CPUPlatform())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # which the callback sets, and monkeypatch then brings back
     config = make_config(
         "+device=cpu",
         "+method=resrl",
@@ -153,6 +152,7 @@ def test_resrl_trains_on_textworld(games: dict[str, Path], tmp_path: Path, monke
         "trainer.total_training_steps=2",
         "trainer.val_before_train=True",
     )
+    SelectCPU().on_job_start(config)
     validate_config(config, need_reference_policy(config), need_critic(config))
     try:
         run_ppo(config, TaskRunnerV1)

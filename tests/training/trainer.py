@@ -13,7 +13,7 @@ import ray
 from hydra import compose, initialize_config_module
 
 from tests.integration.engines import save_model
-from verl_resrl.cpu.platform import CPUPlatform
+from verl_resrl.cpu.hydra_callback import SelectCPU
 
 REWARD = """
 def compute_score(data_source, solution_str, ground_truth, extra_info=None):
@@ -45,13 +45,12 @@ def run(method: str, task: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *ov
     Returns:
         Metrics of each step of this run.
     """
-    from verl.plugin.platform.platform_manager import set_platform
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
     monkeypatch.setenv("VERL_FILE_LOGGER_ROOT", str(out))
-    set_platform(CPUPlatform())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # which the callback sets, and monkeypatch then brings back
     with initialize_config_module("verl.trainer.config", version_base=None):
         config = compose(
             "ppo_trainer",
@@ -77,6 +76,7 @@ def run(method: str, task: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *ov
                 *overrides,
             ],
         )
+    SelectCPU().on_job_start(config)
     validate_config(config, need_reference_policy(config), need_critic(config))
     try:
         run_ppo(config, TaskRunnerV1)
