@@ -43,7 +43,7 @@ def measure(case: str, size: Size) -> list[Measurement]:
     positive = torch.nonzero(inputs.is_positive[inputs.sequence_ids]).squeeze(1)
     rows = torch.arange(len(hidden), device="cuda")  # the tokens lie group after group
     counts = torch.full((size.groups,), size.rollouts * size.response_tokens, device="cuda")
-    subspaces = fit_subspaces(hidden, positive, counts // 2, size.k, seed=0)
+    subspaces = fit_subspaces(hidden, positive, counts // 2, size.k).subspaces
     copy = torch.empty_like(hidden)
 
     def kernel(backend: str) -> Callable[[], object]:

@@ -66,7 +66,7 @@ class Group:
     def coordinates(self, config: ResRLConfig) -> tuple[np.ndarray, np.ndarray]:
         """Of each token: place along the subspace's first direction, and distance from the subspace."""
         rows = torch.nonzero(self.correct[self.sequence])[:, 0]
-        subspace = fit_subspaces(self.hidden, rows, torch.tensor([len(rows)]), config.rank, seed=0)
+        subspace = fit_subspaces(self.hidden, rows, torch.tensor([len(rows)]), config.rank).subspaces
         along = (layer_norm(self.hidden) - subspace.centroid[0]) @ subspace.basis[0, :, 0]
         distance = (self.out.residual * self.hidden.shape[1]).sqrt()
         return along.numpy(), distance.numpy()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.algorithm.weight_inputs import TWO_GROUPS, Inputs, any_inputs, assert_matches, has_residuals, make_inputs
 from verl_resrl import ResRLConfig, token_weights
-from verl_resrl.algorithm.subspace import OVERSAMPLING
+from verl_resrl.algorithm.krylov import num_vectors
 
 
 @given(any_inputs(), st.sampled_from([1, 2, 7, 15]), st.sampled_from([(0.2, 0.8), (0.0, 1.0), (0.5, 0.6)]))
@@ -27,12 +27,12 @@ def test_matches_the_reference(inputs: Inputs, rank: int, quantiles: tuple[float
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_matches_the_reference_where_the_iteration_truncates(device: str, dtype: torch.dtype) -> None:
-    """More positive tokens and dimensions than columns in the iteration, which is exact otherwise."""
-    rank, d = 16, 200
-    lengths = [[(150, True), (60, False), (40, False)], [(90, True), (90, True), (50, False)]]
+    """More positive tokens and dimensions than vectors in the iteration: with fewer, nothing is iterated."""
+    rank, d = 16, 260
+    lengths = [[(300, True), (60, False), (40, False)], [(130, True), (120, True), (50, False)]]
     inputs = make_inputs(lengths, d, seed=5)
     inputs = replace(inputs, hidden=inputs.hidden.to(dtype))
-    assert rank + OVERSAMPLING < min(150, d)
+    assert num_vectors(rank) < min(250, d)
     expected = replace(inputs, hidden=inputs.hidden.float()).expected(rank=rank)
     out = token_weights(*(tensor.to(device) for tensor in inputs.tensors), config=ResRLConfig(rank=rank))
     assert out.weights.dtype == out.residual.dtype == out.alignment.dtype == torch.float32

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.subspace import take
 from verl_resrl.algorithm.tokens import Tokens
 
 ROWS_AT_A_TIME = 1024  # of the check for states that are not finite, which a CPU brings to float32
@@ -42,12 +43,16 @@ def active_groups(group: Tensor, positive: Tensor, num_groups: int, config: ResR
     return (positives >= config.min_positive_tokens) & (negatives > 0)
 
 
-def non_finite_groups(tokens: Tokens, sequence_ids: Tensor, config: ResRLConfig, exchange: Exchange) -> Tensor:
-    """Tell which groups have a hidden state that is NaN or infinite.
+def non_finite_groups(
+    tokens: Tokens, residual: Tensor, sequence_ids: Tensor, config: ResRLConfig, exchange: Exchange
+) -> Tensor:
+    """Tell which groups have a hidden state that is NaN or infinite: it shows in the residuals.
 
     Args:
-        tokens: all response tokens of this rank, in the order of their hidden states.
-        sequence_ids: (n,) int64, the sequence of each token, for the error.
+        tokens: of active groups.
+        residual: (num_rows,) float32, e of each; NaN where the state is not finite, or one of those that span the
+            subspace.
+        sequence_ids: (num_rows,) int64, the sequence of each token, for the error.
         config: settings.
         exchange: to the ranks that hold the rest of the batch.
 
@@ -57,11 +62,13 @@ def non_finite_groups(tokens: Tokens, sequence_ids: Tensor, config: ResRLConfig,
     Raises:
         NonFiniteError: there is one, and ``config.on_failure`` is "stop"; raised on every rank.
     """
-    parts = tokens.hidden.split(ROWS_AT_A_TIME)
-    sums = [part.to(tokens.group.device).sum(1, dtype=torch.float32) for part in parts]
-    bad = ~torch.isfinite(torch.cat(sums))
-    per_group = exchange.sum(torch.bincount(tokens.group[bad], minlength=tokens.num_groups))
+    suspects = tokens.where(~torch.isfinite(residual[tokens.row]))
+    per_group = exchange.sum(suspects.counts())
     if config.on_failure == "stop" and per_group.any():
-        message = f"ResRL: hidden states of {int(per_group.sum())} response tokens are NaN or infinite; check the model"
+        parts = suspects.row.split(ROWS_AT_A_TIME)
+        sums = [take(tokens.hidden, part).sum(1, dtype=torch.float32) for part in parts]
+        bad = suspects.row[~torch.isfinite(torch.cat(sums))]
+        count = int(exchange.sum(torch.tensor([len(bad)])))
+        message = f"ResRL: hidden states of {count} response tokens are NaN or infinite; check the model"
         raise NonFiniteError(torch.unique(sequence_ids[bad]), message)
     return per_group > 0

@@ -3,6 +3,7 @@
 """How many bytes a batch takes from its hidden states to its weights, and where the hidden states wait."""
 
 from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.subspace import bytes_of_fit
 
 # indices, keys, groups, residual, alignment and weight of a token, with the intermediate ones of sorting them
 BYTES_OF_A_TOKEN = 200
@@ -37,9 +38,8 @@ def work_bytes(num_tokens: int, hidden_size: int, num_groups: int, group_tokens:
         ``max_workspace_gb``, which is exceeded only if a single group needs more.
     """
     width = min(config.rank, hidden_size)
-    columns = min(config.rank + 64, hidden_size)
     subspaces = 2 * num_groups * hidden_size * (width + 2) * FLOAT32
-    one_group = group_tokens * (10 * hidden_size + 28 * columns) + 28 * columns * hidden_size
+    one_group = bytes_of_fit(group_tokens, hidden_size, config.rank)
     workspace = max(int(config.max_workspace_gb * 1e9), one_group, BLOCK_BYTES * hidden_size)
     return num_tokens * BYTES_OF_A_TOKEN + subspaces + workspace
 

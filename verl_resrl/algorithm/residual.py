@@ -15,13 +15,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from verl_resrl.algorithm.projection import project
 from verl_resrl.algorithm.subspace import Subspaces, layer_norm, take
 
 BACKENDS = ("auto", "torch", "triton")
 TRITON_MAX_RANK = 128  # the projections of a tile of tokens live in registers
-# A residual with a smaller share of ||x||^2 is float32 rounding of a token inside the subspace, and counts as 0: a
-# group whose residuals are all of this kind must get equal weights, not noise.
-NOISE_SHARE = 1e-10
 # Shapes of matrix products are the same whatever the number of tokens, and whole vectors of 16: on a CPU, the result
 # for a token then does not depend, not even in its last bit, on which other tokens are computed with it.
 ROWS_PER_BLOCK = {"cpu": 256}
@@ -123,11 +121,7 @@ def group_by_group(
 
 
 def reference(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces) -> tuple[Tensor, Tensor]:
-    """Compute e and a with torch; arguments and result as above.
-
-    The residual is formed explicitly rather than as ||x||^2 - a: for hidden states with massive activations the
-    difference would lose every digit.
-    """
+    """Compute e and a with torch; arguments and result as above."""
     d = hidden.shape[1]
     size = ROWS_PER_BLOCK.get(rows.device.type, ROWS_PER_BLOCK_ELSEWHERE)
     fill = (0, -subspaces.basis.shape[2] % VECTOR, 0, -d % VECTOR)
@@ -137,12 +131,10 @@ def reference(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces
     for group, count in enumerate(counts.tolist()):
         basis = torch.nn.functional.pad(subspaces.basis[group], fill)
         for first in range(begin, begin + count, size):
-            last = min(first + size, begin + count)
-            x = basis.new_zeros(size, len(basis))
-            x[: last - first, :d] = layer_norm(take(hidden, rows[first:last])).sub_(subspaces.centroid[group])
-            inside = x @ basis
-            alignment[first:last] = inside.square().sum(-1)[: last - first]
-            residual[first:last] = torch.addmm(x, inside, basis.T, alpha=-1).square_().sum(-1)[: last - first]
+            own = slice(first, min(first + size, begin + count))
+            x = layer_norm(take(hidden, rows[own])).sub_(subspaces.centroid[group])
+            x = torch.nn.functional.pad(x, (0, fill[-1], 0, size - len(x)))
+            outside, inside = project(x, basis)
+            residual[own], alignment[own] = outside[: own.stop - own.start], inside[: own.stop - own.start]
         begin += count
-    residual.masked_fill_(residual <= NOISE_SHARE * (residual + alignment), 0.0)
     return residual / d, alignment

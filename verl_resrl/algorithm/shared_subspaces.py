@@ -6,6 +6,8 @@ A group's owner, one of the ranks, receives its sampled positive tokens and fits
 tokens of the group receives it. On one rank nothing is sent, and the states are read where they lie.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -16,17 +18,33 @@ from verl_resrl.algorithm.subspace import Subspaces, fit_subspaces, take
 from verl_resrl.algorithm.tokens import Tokens
 
 
-def subspaces_of_groups(tokens: Tokens, config: ResRLConfig, seed: int, exchange: Exchange) -> tuple[Subspaces, Tensor]:
+@dataclass(frozen=True)
+class GroupSubspaces:
+    """The subspaces of the groups that a rank has tokens of.
+
+    Attributes:
+        subspaces: of these groups, in their order.
+        present: (num_groups,) bool, which groups these are.
+        row: (r,) int64 rows of tokens of this rank whose residual is known from the fit; none on a GPU.
+        residual: (r,) float32, e of these tokens.
+        alignment: (r,) float32, a.
+    """
+
+    subspaces: Subspaces
+    present: Tensor
+    row: Tensor
+    residual: Tensor
+    alignment: Tensor
+
+
+def subspaces_of_groups(tokens: Tokens, config: ResRLConfig, seed: int, exchange: Exchange) -> GroupSubspaces:
     """Fit each group's subspace on the rank that owns it and bring it to those that hold tokens of the group.
 
     Args:
         tokens: of active groups, group after group.
         config: settings.
-        seed: of the choice of positive tokens, those with the smallest hash of their key, and of the iteration.
+        seed: of the order of a group's positive tokens, by a hash of their key: the first of them are chosen.
         exchange: to the other ranks.
-
-    Returns:
-        Subspaces of the groups present here, in their order, and which ones these are: (num_groups,) bool.
     """
     present = tokens.counts() > 0
     positives = tokens.where(tokens.positive)
@@ -35,22 +53,37 @@ def subspaces_of_groups(tokens: Tokens, config: ResRLConfig, seed: int, exchange
     row, group, keys = positives.row[chosen], positives.group[chosen], keys[chosen]
     if exchange.size == 1:
         counts = torch.bincount(group, minlength=tokens.num_groups)
-        return fit_subspaces(tokens.hidden, row, counts, config.rank, seed, config.max_workspace_gb), present
+        fit = fit_subspaces(tokens.hidden, row, counts, config.rank, config.max_workspace_gb)
+        return GroupSubspaces(fit.subspaces, present, *_known(row, fit.residual, fit.alignment))
 
-    owner = group % exchange.size
+    owner, sender = group % exchange.size, torch.full_like(group, exchange.rank)
     states = exchange.send(take(tokens.hidden, row), owner)
-    received_keys, received_group = exchange.send(keys, owner), exchange.send(group, owner)
-    order = torch.argsort(received_keys, stable=True)
-    order = order[torch.argsort(received_group[order], stable=True)]
+    received = exchange.send(torch.stack([keys, group, sender], 1), owner)
+    order = torch.argsort(received[:, 0], stable=True)
+    order = order[torch.argsort(received[order, 1], stable=True)]
     owned = torch.arange(tokens.num_groups, device=row.device)[exchange.rank :: exchange.size]
-    counts = torch.bincount(received_group, minlength=tokens.num_groups)[owned]
-    fitted = fit_subspaces(states, order, counts, config.rank, seed, config.max_workspace_gb)
+    counts = torch.bincount(received[:, 1], minlength=tokens.num_groups)[owned]
+    fit = fit_subspaces(states, order, counts, config.rank, config.max_workspace_gb)
 
+    known = _known(row, None, None)
+    if fit.residual is not None and fit.alignment is not None:  # back to where the tokens came from
+        values = torch.stack([fit.residual, fit.alignment], 1)
+        back = exchange.send(values[torch.argsort(order)], received[:, 2])
+        known = row[torch.argsort(owner, stable=True)], back[:, 0], back[:, 1]
     wanted = exchange.gather(present[None])[:, owned]  # (ranks, owned groups)
     rank, index = wanted.nonzero(as_tuple=True)
     order = torch.argsort(exchange.send(owned[index], rank))
-    fields = (exchange.send(field[index], rank)[order] for field in (fitted.centroid, fitted.basis, fitted.rms))
-    return Subspaces(*fields), present
+    fitted = (fit.subspaces.centroid, fit.subspaces.basis, fit.subspaces.rms)
+    subspaces = Subspaces(*(exchange.send(field[index], rank)[order] for field in fitted))
+    return GroupSubspaces(subspaces, present, *known)
+
+
+def _known(row: Tensor, residual: Tensor | None, alignment: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, residuals and alignments, none if the fit says none."""
+    if residual is None or alignment is None:
+        none = torch.empty(0, device=row.device)
+        return row[:0], none, none
+    return row, residual, alignment
 
 
 def _choose(group: Tensor, keys: Tensor, limit: int, exchange: Exchange) -> Tensor:

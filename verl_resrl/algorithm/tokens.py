@@ -36,6 +36,12 @@ class Tokens:
             self.hidden, self.row[wanted], self.group[wanted], self.positive[wanted], self.key[wanted], self.num_groups
         )
 
+    def without(self, rows: Tensor) -> "Tokens":
+        """The tokens less those whose states are in some rows, (r,) int64, in their order."""
+        wanted = torch.ones(len(self.hidden), dtype=torch.bool, device=self.row.device)
+        wanted[rows] = False
+        return self.where(wanted[self.row])
+
     def of_groups(self, wanted: Tensor) -> "Tokens":
         """The tokens of some groups, group after group.
 

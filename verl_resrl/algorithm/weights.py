@@ -97,22 +97,27 @@ def token_weights(
         key=token_keys,
         num_groups=len(all_group_ids),
     )
-    non_finite = non_finite_groups(tokens, sequence_ids, config, exchange)
-    active = active_groups(tokens.group, tokens.positive, tokens.num_groups, config, exchange) & ~non_finite
+    active = active_groups(tokens.group, tokens.positive, tokens.num_groups, config, exchange)
     weights = torch.ones(len(hidden), device=device)
     residual, alignment = torch.full_like(weights, torch.nan), torch.full_like(weights, torch.nan)
-    result = TokenWeights(weights, residual, alignment, active, non_finite)
-    if not active.any():
-        return result
+    non_finite = torch.zeros_like(active)
+    if active.any():
+        tokens = tokens.of_groups(active)
+        fitted = subspaces_of_groups(tokens, config, seed, exchange)
+        residual[fitted.row], alignment[fitted.row] = fitted.residual, fitted.alignment
+        rest = tokens.without(fitted.row)
+        e, a = residual_and_alignment(hidden, rest.row, rest.counts()[fitted.present], fitted.subspaces, backend)
+        residual[rest.row], alignment[rest.row] = e, a
 
-    tokens = tokens.of_groups(active)
-    subspaces, present = subspaces_of_groups(tokens, config, seed, exchange)
-    e, a = residual_and_alignment(hidden, tokens.row, tokens.counts()[present], subspaces, backend)
-    residual[tokens.row], alignment[tokens.row] = e, a
-    negatives = tokens.where(~tokens.positive)
-    score = entropy if config.weighting == "entropy" and entropy is not None else residual
-    weights[negatives.row] = weights_of_negatives(score[negatives.row], negatives, config, seed, exchange)
-    return result
+        spoiled = non_finite_groups(tokens, residual, sequence_ids, config, exchange)
+        non_finite[active] = spoiled
+        rows = tokens.row[spoiled[tokens.group]]
+        residual[rows] = alignment[rows] = torch.nan
+        negatives = tokens.of_groups(~spoiled)
+        negatives = negatives.where(~negatives.positive)
+        score = entropy if config.weighting == "entropy" and entropy is not None else residual
+        weights[negatives.row] = weights_of_negatives(score[negatives.row], negatives, config, seed, exchange)
+    return TokenWeights(weights, residual, alignment, active & ~non_finite, non_finite)
 
 
 def _check_arguments(

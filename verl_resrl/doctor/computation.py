@@ -63,7 +63,7 @@ def compare_kernel(width: int, rank: int, device: str) -> float:
     where = f"at hidden size {width} and rank {rank}"
     hidden = _states(width, rank).bfloat16().to(device)
     counts = torch.tensor([TOKENS], device=device)
-    subspaces = fit_subspaces(hidden, torch.arange(TOKENS, device=device), counts, rank, seed=0)
+    subspaces = fit_subspaces(hidden, torch.arange(TOKENS, device=device), counts, rank).subspaces
     rows = torch.arange(TOKENS, 2 * TOKENS, device=device)
     try:
         for _ in range(2):  # where the first launch spills registers, the second takes the shape that stays
