@@ -17,7 +17,7 @@ from verl_resrl import ResRLConfig, token_weights
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.sampling import hash64
 
-RANKS = (2, 4, 8)
+RANKS = (1, 2, 4, 8)
 SIZE = {
     "cuda": Size(64, 8, 1024, 2560, 64, torch.bfloat16),
     "cpu": Size(4, 8, 1024, 512, 32, torch.bfloat16),
@@ -33,7 +33,7 @@ def exchange_cases(device: str) -> list[Case]:
         device: ``cuda`` or ``cpu``.
     """
     most = torch.cuda.device_count() if device == "cuda" else MOST_PROCESSES
-    names = {ranks: f"{ranks} ranks" for ranks in RANKS if ranks <= most}
+    names = {ranks: f"{ranks} rank{'s' if ranks > 1 else ''}" for ranks in RANKS if ranks <= most}
     return [
         Case("exchange", name, partial(measure, name, ranks, SIZE[device], device)) for ranks, name in names.items()
     ]

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.cases import all_cases
 from benchmarks.csv_file import ResultsFile, processor, read_measurements
 from benchmarks.plots import write_plots
+from benchmarks.power_law import power_law_table
 from benchmarks.questions import NEEDS_GPU
 from benchmarks.record import Case
 from benchmarks.table import tables
@@ -39,7 +40,7 @@ def run(device: str, questions: Collection[str], folder: Path, console: Console)
     path = folder / f"{device}.csv"
     stopped = _measure(all_cases(device, questions), ResultsFile(path, device, questions), console)
     rows = read_measurements(path)
-    for table in tables(rows, device):
+    for table in (*tables(rows, device), power_law_table(rows)):
         console.print(table)
     for file in (path, *write_plots(rows, folder, device)):
         console.print(str(file), highlight=False, soft_wrap=True)

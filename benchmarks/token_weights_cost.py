@@ -24,9 +24,14 @@ OURS, OURS_TORCH, EAGER = "resrl", "resrl torch", "eager"
 # by device; the groups of the last one have as many positive tokens as enter a subspace
 SIZES = {
     "cuda": (Size(32, 4, 1000, 2560, 64, torch.bfloat16), Size(64, 16, 512, 2560, 64, torch.bfloat16)),
-    "cpu": (Size(4, 8, 256, 1024, 64, torch.float32), Size(4, 8, 256, 1024, 64, torch.bfloat16)),
+    "cpu": tuple(
+        Size(*shape, d, 64, dtype)
+        for shape in ((4, 8, 256), (3, 4, 768))
+        for d in (512, 1024, 2048, 4096)
+        for dtype in (torch.float32, torch.bfloat16)
+    ),
 }
-EXACT_GROUPS = 4  # a float64 SVD takes seconds a group
+EXACT_GROUPS = {"cuda": 4, "cpu": 2}  # a float64 SVD takes seconds a group
 REPEATS = {"cuda": 20, "cpu": 9}
 
 GROWTH_BASE = {"cuda": Size(32, 8, 512, 2560, 64, torch.bfloat16), "cpu": Size(4, 8, 128, 512, 32, torch.float32)}
@@ -56,8 +61,10 @@ def weight_cases(device: str) -> list[Case]:
     """
     cases = []
     for size in SIZES[device]:
-        name = f"{size.tokens} tokens, {size.dtype_name}"
-        measure = partial(compare, "weights", name, size, device, repeats=REPEATS[device], exact_groups=EXACT_GROUPS)
+        name = f"{size.groups} x {size.rollouts} x {size.response_tokens} tokens, d {size.d}, {size.dtype_name}"
+        measure = partial(
+            compare, "weights", name, size, device, repeats=REPEATS[device], exact_groups=EXACT_GROUPS[device]
+        )
         cases.append(Case("weights", name, measure))
     return cases
 

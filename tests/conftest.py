@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the tests repeat exactly, starts the longest first, and skips what this machine cannot run."""
+"""Makes the tests repeat exactly, and skips what this machine cannot run."""
 
 import os
 
@@ -23,12 +23,7 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put trainings first, and skip the tests marked ``gpu`` where there is none.
-
-    A training takes a minute or more and waits for its processes a lot: at the end, where their folder's name puts
-    them, the last ones would run alone while the other workers have nothing left to do.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    """Skip the tests marked ``gpu`` where there is none."""
     if torch.cuda.is_available():
         return
     for item in items:
