@@ -29,7 +29,7 @@ CONFIGS = {
     "residual, penultimate layer": ResRLConfig(rank=RANK, layer="penultimate"),
     "residual, middle layer": ResRLConfig(rank=RANK, layer="middle"),
     "entropy": ResRLConfig(rank=RANK, weighting="entropy"),
-    "shuffled": ResRLConfig(rank=RANK, weighting="shuffled"),
+    "shuffled": ResRLConfig(rank=RANK, shuffle=True),
 }
 
 

@@ -249,9 +249,9 @@ def test_penultimate_of_one_layer_is_named() -> None:
 
 def test_controls_move_the_weights_of_residuals(qwen3: Path) -> None:
     weights = {}
-    for weighting in ("residual", "uniform", "shuffled"):
-        engine = make_engine(qwen3, RESRL | {"weighting": weighting})
-        weights[weighting] = [row.double() for row in infer(engine, make_batch(SEQUENCES))["resrl_weights"].unbind()]
+    for name, changes in {"residual": {}, "uniform": {"weighting": "uniform"}, "shuffled": {"shuffle": True}}.items():
+        engine = make_engine(qwen3, RESRL | changes)
+        weights[name] = [row.double() for row in infer(engine, make_batch(SEQUENCES))["resrl_weights"].unbind()]
     for group, rows in {"a": [2, 6], "b": [1]}.items():
         residual, uniform, shuffled = (torch.cat([weights[w][row] for row in rows]) for w in weights)
         assert residual.std() > 0.1, group

@@ -24,7 +24,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     ),
     "dynamic": ({"use_remove_padding": True}, {}, {"use_dynamic_bsz": True, "max_token_len_per_gpu": 30}),
 }
-SHUFFLED = RESRL | {"weighting": "shuffled", "measure_lld": True}
+SHUFFLED = RESRL | {"shuffle": True, "measure_lld": True}
 
 
 def infer_and_train(
