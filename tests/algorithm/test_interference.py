@@ -186,10 +186,9 @@ def test_groups_share_the_workspace() -> None:
     group = torch.tensor([0, 0, 1, 2, 2, 3])
     tokens = Tokens(torch.empty(0), torch.arange(6), group, torch.tensor([1, 1, 1, 1, 0, 1]).bool(), group, 4)
     ids = torch.tensor([[1, 2], [2, 3], [1, 2], [5, 6], [7, 8], [1, 1]])  # supports of 3, 2, 2 and 1 tokens
-    bytes_of_row = 28 * 16
 
     def chunks(rows: int) -> list[tuple[int, int]]:
-        return chunks_of_groups(tokens, ids, 16, rows * bytes_of_row / 1e9, Exchange())
+        return chunks_of_groups(tokens, ids, rows, Exchange())
 
     assert chunks(8) == [(0, 4)]
     assert chunks(5) == [(0, 2), (2, 4)]

@@ -13,9 +13,8 @@ from torch import Tensor
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.tokens import Tokens
 
-VECTOR = 16  # columns are filled up to whole vectors
 FRACTION_BITS = 38  # leaves room for 2^24 positive tokens in an int64
-BYTES_OF_ENTRY = 28  # of M: the sum as int64, once more while it is exchanged, as float64 and as float32
+BYTES_OF_ENTRY = 16  # of M: the sum as int64, once more while it is exchanged, and then as float32
 VOCABULARY = 2**32  # a group and a token of the vocabulary in one int64
 
 
@@ -56,10 +55,9 @@ class ErrorMatrix:
             own = slice(first, first + size)
             terms = errors[own, :, None] * torch.ldexp(coordinates[own], shift[group[own], None])[:, None]
             total.index_add_(0, self._rows(group[own], ids[own]).flatten(), terms.round_().long().flatten(0, 1))
-        total = exchange.sum(total).double()
-        scale = torch.ldexp(torch.ones_like(largest, dtype=torch.float64), -shift)
-        total[:-1] *= scale[self._keys // VOCABULARY, None]
+        total = exchange.sum(total)
         self._matrix = total.float()
+        self._matrix[:-1] *= torch.ldexp(torch.ones_like(largest), -shift)[self._keys // VOCABULARY, None]
 
     def scores(self, group: Tensor, ids: Tensor, errors: Tensor, coordinates: Tensor) -> Tensor:
         """delta^T M c of tokens of these groups; arguments as above.
@@ -88,16 +86,13 @@ class ErrorMatrix:
         return torch.where(self._keys[rows] == keys, rows, len(self._keys))
 
 
-def chunks_of_groups(
-    tokens: Tokens, ids: Tensor, width: int, max_workspace_gb: float, exchange: Exchange
-) -> list[tuple[int, int]]:
+def chunks_of_groups(tokens: Tokens, ids: Tensor, limit: float, exchange: Exchange) -> list[tuple[int, int]]:
     """Split the groups into runs whose matrices fit the workspace together; one group at least, whatever it needs.
 
     Args:
         tokens: group after group.
         ids: (n, m) int64 support of their prediction errors.
-        width: k.
-        max_workspace_gb: 10^9 bytes.
+        limit: rows that fit.
         exchange: to the other ranks, which split alike.
 
     Returns:
@@ -105,7 +100,6 @@ def chunks_of_groups(
     """
     support = torch.unique(_keys(tokens.group[tokens.positive], ids[tokens.positive])) // VOCABULARY
     rows = exchange.sum(torch.bincount(support, minlength=tokens.num_groups)).tolist()
-    limit = max_workspace_gb * 1e9 / (BYTES_OF_ENTRY * width)
     starts, used = [0], 0
     for group, more in enumerate(rows):
         if used + more > limit and group > starts[-1]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from verl_resrl.algorithm.config import ResRLConfig
-from verl_resrl.algorithm.error_matrix import VECTOR, ErrorMatrix, chunks_of_groups
+from verl_resrl.algorithm.error_matrix import BYTES_OF_ENTRY, ErrorMatrix, chunks_of_groups
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.groups import active_groups, non_finite_groups
 from verl_resrl.algorithm.sampling import hash64, positions_in_runs
@@ -27,6 +27,7 @@ from verl_resrl.algorithm.tokens import Tokens
 # of one shape whatever the number of tokens, so that on a CPU a token's bits do not depend on its neighbours
 ROWS_PER_BLOCK = {"cpu": 256}
 ROWS_PER_BLOCK_ELSEWHERE = 4096
+VECTOR = 16  # matrices are filled up to whole vectors, likewise
 SMALLEST_CENTROID = 1e-6  # of its length: less than that outside of the other directions is rounding
 
 
@@ -141,7 +142,9 @@ def _scores(tokens: Tokens, ids: Tensor, errors: Tensor, config: ResRLConfig, se
     coordinates = _coordinates(tokens, counts[present], _directions(subspaces), size)
     scores = torch.empty(len(ids), device=ids.device)
     end = counts.cumsum(0)
-    for first, last in chunks_of_groups(tokens, ids, coordinates.shape[1], config.max_workspace_gb, exchange):
+    # a CPU gains nothing from more groups at a time
+    limit = config.max_workspace_gb * 1e9 / (BYTES_OF_ENTRY * coordinates.shape[1]) if ids.is_cuda else 0.0
+    for first, last in chunks_of_groups(tokens, ids, limit, exchange):
         own = slice(int(end[first] - counts[first]), int(end[last - 1]))
         parts = tokens.group[own], ids[own], errors[own], coordinates[own]
         matrix = ErrorMatrix(*parts, tokens.positive[own], tokens.num_groups, size, exchange)
@@ -150,7 +153,7 @@ def _scores(tokens: Tokens, ids: Tensor, errors: Tensor, config: ResRLConfig, se
 
 
 def _directions(subspaces: Subspaces) -> Tensor:
-    """(G, d, k') float32 orthonormal columns that span the positive head inputs; k' is a multiple of ``VECTOR``.
+    """(G, d, k + 2) float32 orthonormal columns that span the positive head inputs.
 
     The subspace is that of layer-normalised states LN(x) = (x - mean) / deviation, so that x itself lies in the span
     of V, of the centroid and of the vector of ones, which is orthogonal to both.
@@ -160,22 +163,21 @@ def _directions(subspaces: Subspaces) -> Tensor:
     length, whole = (torch.linalg.vector_norm(vector, dim=1, keepdim=True) for vector in (rest, centroid))
     rest = torch.where(length > SMALLEST_CENTROID * whole, rest / length.clamp_min(1e-300), 0.0)
     ones = torch.full_like(rest, rest.shape[1] ** -0.5)
-    columns = torch.cat([basis, rest, ones], 2).float()
-    return torch.nn.functional.pad(columns, (0, -columns.shape[2] % VECTOR))
+    return torch.cat([basis, rest, ones], 2).float()
 
 
 def _coordinates(tokens: Tokens, counts: Tensor, directions: Tensor, size: int) -> Tensor:
-    """(n, k') float32 coordinates of the head inputs in their groups' directions, in blocks of ``size`` rows."""
-    d = tokens.hidden.shape[1]
-    result = torch.empty(len(tokens.row), directions.shape[2], device=tokens.row.device)
+    """(n, k + 2) float32 coordinates of the head inputs in their groups' directions, in blocks of ``size`` rows."""
+    d, k = directions.shape[1:]
+    result = torch.empty(len(tokens.row), k, device=tokens.row.device)
     begin = 0
     for group, count in enumerate(counts.tolist()):
-        columns = torch.nn.functional.pad(directions[group], (0, 0, 0, -d % VECTOR))
+        columns = torch.nn.functional.pad(directions[group], (0, -k % VECTOR, 0, -d % VECTOR))
         for first in range(begin, begin + count, size):
             last = min(first + size, begin + count)
             x = columns.new_zeros(size, len(columns))
             x[: last - first, :d] = take(tokens.hidden, tokens.row[first:last])
-            result[first:last] = (x @ columns)[: last - first]
+            result[first:last] = (x @ columns)[: last - first, :k]
         begin += count
     return result
 

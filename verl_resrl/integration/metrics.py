@@ -52,6 +52,25 @@ def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchan
     }
 
 
+def interference_metrics(score: Tensor, exchange: Exchange) -> dict[str, float]:
+    """Summarise the interference of a batch.
+
+    Args:
+        score: (n,) float32 interference of the wanted tokens of negative sequences, NaN in groups without.
+        exchange: to the ranks that hold the rest of the batch.
+
+    Returns:
+        ``resrl/interference_mean``, and ``resrl/interference_negative_frac``, the share of tokens whose penalty helps
+        the positive sequences; nothing where no group was active.
+    """
+    score = score[~score.isnan()].double()
+    sums = exchange.sum(torch.stack([score.sum(), (score < 0).double().sum(), torch.ones_like(score).sum()]))
+    total, helps, count = sums.tolist()
+    if not count:
+        return {}
+    return {"resrl/interference_mean": total / count, "resrl/interference_negative_frac": helps / count}
+
+
 def group_metrics(batch: Batch, non_finite: Tensor, exchange: Exchange) -> dict[str, float]:
     """Count the prompt groups of a batch that got weights, and the others by reason.
 
