@@ -6,23 +6,18 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from mixed_groups import add_arguments, mixed_groups
 from one_step import NONE, WEIGHTINGS, Group, Outcome, step, weights_of_group
 
 from verl_resrl import ResRLConfig
 from verl_resrl.algorithm.lld import rank_correlation
-from verl_resrl.evaluation.evaluate import sample_and_judge
-from verl_resrl.evaluation.generate import HFGenerator, Job, Sampling, load_model, load_tokenizer
-from verl_resrl.evaluation.judge import Judge
-from verl_resrl.evaluation.problems import check_model, check_parquet, read_problems
-from verl_resrl.evaluation.samples import Sample
+from verl_resrl.evaluation.generate import load_model
 from verl_resrl.evaluation.settings import EvaluationError
-from verl_resrl.evaluation.states import response_ids
 from verl_resrl.statistics.intervals import bootstrap_interval
 
 EPILOG = """\
@@ -41,17 +36,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", metavar="MODEL", help="folder of a Hugging Face model, or its name on the hub")
-    parser.add_argument("data", metavar="DATA", type=Path, help="parquet file in verl's format")
-    parser.add_argument("--groups", type=int, default=100, help="stop after so many groups with both kinds (100)")
-    parser.add_argument("--rollouts", type=int, default=16, help="responses to each problem (16)")
-    parser.add_argument("--max-tokens", type=int, default=32, help="longest response (32)")
-    parser.add_argument("--max-prompt-tokens", type=int, default=512, help="longest prompt (512)")
+    add_arguments(parser)
     parser.add_argument("--rank", type=int, default=ResRLConfig.rank, help="directions of the subspaces (64)")
     parser.add_argument("--length", type=float, default=2e-3, help="of the step in all parameters (0.002)")
-    parser.add_argument("--seed", type=int, default=0, help="of the responses (0)")
-    parser.add_argument("--reward-file", type=Path, help="compute_score() in place of verl's choice by data source")
-    parser.add_argument("--out", type=Path, help="write the numbers there as JSON, too")
     return parser.parse_args(arguments)
 
 
@@ -65,27 +52,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         EvaluationError: model, data or reward cannot be used.
     """
-    config = ResRLConfig(rank=options.rank)
-    check_model(options.model)
-    check_parquet(options.data)
-    tokenizer = load_tokenizer(options.model)
-    problems = read_problems([options.data], tokenizer, options.max_prompt_tokens)
-    sampling = Sampling(options.max_tokens, options.max_prompt_tokens, seed=options.seed)
-    model, judge, groups = load_model(options.model).float().cpu(), Judge(options.reward_file), []
-    with closing(HFGenerator(options.model, tokenizer, sampling)) as generator:
-        for number, problem in enumerate(problems):
-            jobs = [Job(number, sample) for sample in range(options.rollouts)]
-            parts = sample_and_judge(generator, judge, problems, jobs, (), tokenizer)
-            samples: list[Sample] = [sample for part in parts for sample in part]
-            if len({sample.correct for sample in samples}) == 2:
-                responses = [response_ids(sample, tokenizer) for sample in samples]
-                correct = torch.tensor([sample.correct for sample in samples])
-                found = _measure_group(model, Group(problem.prompt_ids, responses, correct), config, options.length)
-                if found is not None:
-                    groups.append({"problem": number, **found})
-                    print(f"\r{len(groups)} of {options.groups} groups", end="", file=sys.stderr, flush=True)
-            if len(groups) == options.groups:
-                break
+    config, model, groups = ResRLConfig(rank=options.rank), None, []
+    for number, group in mixed_groups(options):
+        model = load_model(options.model).float().cpu() if model is None else model
+        found = _measure_group(model, group, config, options.length)
+        if found is not None:
+            groups.append({"problem": number, **found})
+            print(f"\r{len(groups)} of {options.groups} groups", end="", file=sys.stderr, flush=True)
+        if len(groups) == options.groups:
+            break
     print(file=sys.stderr)
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     return {"settings": settings, **summarise(groups), "groups": groups}

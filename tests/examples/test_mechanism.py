@@ -5,6 +5,7 @@
 import json
 from pathlib import Path
 
+import interference_error
 import mechanism
 import pytest
 import torch
@@ -85,3 +86,20 @@ def test_the_command(
     monkeypatch.setattr("sys.argv", ["mechanism.py", str(task), str(task / "none.parquet"), *reward])
     assert mechanism.main() == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+
+
+def test_what_sparse_errors_and_few_directions_cost(
+    task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--groups", "2", "--rollouts", "6", "--max-tokens", "12", "--every-other-right"]
+    files = ["--plot", str(tmp_path / "plot.png"), "--out", str(tmp_path / "out.json")]
+    monkeypatch.setattr("sys.argv", ["x.py", str(task), str(task / "data.parquet"), *arguments, *files])
+    assert interference_error.main() == 0
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+    rows = {(row["rank"], row["top_tokens"]): row for row in json.loads((tmp_path / "out.json").read_text())["errors"]}
+    everything, few = rows[32, 64], rows[8, 4]  # of 32 dimensions and 50 tokens
+    assert everything["rank_correlation_worst"] > 1 - 1e-6
+    assert everything["weights_worst"] < 1e-4
+    assert few["rank_correlation"] < 0.99
+    assert few["weights"] > 1e-3
+    assert f"rank 8  top_tokens 4  rank_correlation {few['rank_correlation']:.5g}" in capsys.readouterr().out
