@@ -52,7 +52,8 @@ class ResRLConfig:
             ``hidden_states[L // 2]``, and an integer i is ``hidden_states[i]``. Index 0 is the embeddings; index L,
             also known as -1, is what comes out of the model after the final norm, the input of no layer, and refused.
         measure_lld: measure by one more forward pass on the positive sequences how far an update has moved their
-            log-likelihood; see ``verl_resrl.algorithm.lld``.
+            log-likelihood; see ``verl_resrl.algorithm.lld``. Where an engine has whole logits, interference is
+            computed to set beside it, whatever decides about weights.
 
     Raises:
         ValueError: a value is out of range; the message names the field, the value and the range.

@@ -83,7 +83,8 @@ def weights_of_batch(
     metrics |= weight_metrics(negative, out, hidden.shape[1], exchange)
     if score is not None:
         metrics |= interference_metrics(score[negative], exchange)
-    return Weighed(out, score), metrics | memory_metrics(hidden, device)
+    head_bytes = 0 if head_states is None else head_states.nbytes
+    return Weighed(out, score), metrics | memory_metrics(hidden, head_bytes, device)
 
 
 def weight_fields(batch: Batch, weighed: Weighed) -> dict[str, Tensor]:

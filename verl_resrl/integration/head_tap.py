@@ -112,6 +112,11 @@ class HeadStates:
         self._inputs.store(inputs, sequences, starts)
         self._predictions.store(predictions, sequences, starts)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is held."""
+        return self._inputs.hidden().nbytes + self._predictions.hidden().nbytes
+
     def interference(
         self, sequence_ids: Tensor, batch: Batch, token_keys: Tensor, seed: int, exchange: Exchange
     ) -> Tensor:

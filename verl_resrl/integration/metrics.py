@@ -104,15 +104,16 @@ def group_metrics(batch: Batch, non_finite: Tensor, exchange: Exchange) -> dict[
     }
 
 
-def memory_metrics(hidden: Tensor, device: torch.device) -> dict[str, float]:
+def memory_metrics(hidden: Tensor, head_bytes: int, device: torch.device) -> dict[str, float]:
     """Say how much memory this rank has used.
 
     Args:
         hidden: hidden states that were held.
+        head_bytes: of inputs and predictions of the output head that were held beside them.
         device: that computes.
 
     Returns:
-        ``resrl/hidden_gb``, 10^9 bytes of hidden states; ``resrl/hidden_offloaded``, 1 if they were in host memory;
+        ``resrl/hidden_gb``, 10^9 bytes of both; ``resrl/hidden_offloaded``, 1 if they were in host memory;
         ``resrl/peak_gb``, the most that was allocated on the device so far (on a CPU: the process's resident size).
     """
     if device.type == "cpu":
@@ -120,7 +121,7 @@ def memory_metrics(hidden: Tensor, device: torch.device) -> dict[str, float]:
     else:
         peak = torch.get_device_module(device).max_memory_allocated()
     return {
-        "resrl/hidden_gb": hidden.numel() * hidden.element_size() / 1e9,
+        "resrl/hidden_gb": (hidden.nbytes + head_bytes) / 1e9,
         "resrl/hidden_offloaded": float(hidden.device != device),
         "resrl/peak_gb": peak / 1e9,
     }

@@ -15,7 +15,7 @@ from verl_resrl.report.styles import WEIGHT_COLOURS, Style
 WINDOWS = (1, 10)  # steps averaged; the page shows the last one first
 BINS = [f"resrl/weight_bin_{i}" for i in range(len(WEIGHT_COLOURS))]
 PROXY, MEASURED, RANK_CORRELATION = "resrl/lld_proxy", "resrl/lld_measured", "resrl/lld_rank_correlation"
-PREDICTED = "resrl/lld_predicted"
+PREDICTED, RANK_OF_INTERFERENCE = "resrl/lld_predicted", "resrl/lld_rank_correlation_interference"
 BAND = "Line: mean over seeds. Band: smallest to largest seed."
 
 # metric, title, unit, how to read it
@@ -152,9 +152,9 @@ def lld_correlations(training: pd.DataFrame) -> list[dict]:
         training: of ``tables.training_table``.
 
     Returns:
-        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps"}``: Spearman's rank correlation of the
-        proxy with the measured drop (minus the change) over the steps of a run, and the mean of those that were logged
-        within a step. None where undefined or not logged.
+        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps", "interference_within_steps"}``: Spearman's
+        rank correlation of the proxy with the measured drop (minus the change) over the steps of a run, and the means
+        of those that were logged within a step, of the proxy and of interference. None where undefined or not logged.
     """
     rows = []
     for (method, seed), run in training[training["metric"].isin([PROXY, MEASURED])].groupby(["method", "seed"]):
@@ -163,13 +163,18 @@ def lld_correlations(training: pd.DataFrame) -> list[dict]:
             continue
         varied = len(both) > 2 and bool((both.nunique() > 1).all())
         over = float(stats.spearmanr(both[PROXY], -both[MEASURED]).statistic) if varied else None
-        chosen = (training["method"] == method) & (training["seed"] == seed) & (training["metric"] == RANK_CORRELATION)
-        within = training[chosen]["value"].dropna()
+        own = training[(training["method"] == method) & (training["seed"] == seed)]
         rows.append(
             {"method": str(method), "seed": int(seed), "num_steps": len(both), "over_steps": over}
-            | {"within_steps": float(within.mean()) if len(within) else None}
+            | {"within_steps": _mean_of(own, RANK_CORRELATION)}
+            | {"interference_within_steps": _mean_of(own, RANK_OF_INTERFERENCE)}
         )
     return rows
+
+
+def _mean_of(training: pd.DataFrame, metric: str) -> float | None:
+    logged = training[training["metric"] == metric]["value"].dropna()
+    return float(logged.mean()) if len(logged) else None
 
 
 def over_seeds(training: pd.DataFrame, metric: str, window: int) -> dict[str, pd.DataFrame]:
