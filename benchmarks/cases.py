@@ -5,6 +5,7 @@
 from collections.abc import Callable, Collection
 
 from benchmarks.exchange_cost import exchange_cases
+from benchmarks.interference_cost import interference_cases
 from benchmarks.questions import QUESTIONS
 from benchmarks.record import Case
 from benchmarks.residual_bandwidth import residual_cases
@@ -13,6 +14,7 @@ from benchmarks.training_step import step_cases
 
 _CASES: dict[str, Callable[[str], list[Case]]] = {
     "weights": weight_cases,
+    "interference": interference_cases,
     "residual": residual_cases,
     "step": step_cases,
     "exchange": exchange_cases,

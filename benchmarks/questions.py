@@ -5,6 +5,7 @@
 # name, as in the CSV and on the command line: what it asks
 QUESTIONS = {
     "weights": "token weights against the eager method: time, peak memory, error against float64",
+    "interference": "interference beside the token weights: time and peak memory of the other score",
     "residual": "the residual kernel alone, as a share of the copy bandwidth",
     "step": "what ResRL adds to log-prob pass and training step of Qwen3-1.7B and 4B with random weights",
     "exchange": "what data-parallel ranks send each other for the weights of a step, and how long it takes",

@@ -17,11 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from verl_resrl.algorithm.config import ResRLConfig
+    from verl_resrl.algorithm.interference import interference
     from verl_resrl.algorithm.weights import TokenWeights, token_weights
 
-__all__ = ["ResRLConfig", "TokenWeights", "token_weights"]
+__all__ = ["ResRLConfig", "TokenWeights", "interference", "token_weights"]
 
-_MODULES = {"ResRLConfig": "config", "TokenWeights": "weights", "token_weights": "weights"}
+_MODULES = {
+    "ResRLConfig": "config",
+    "TokenWeights": "weights",
+    "interference": "interference",
+    "token_weights": "weights",
+}
 
 
 def __getattr__(name: str) -> Any:

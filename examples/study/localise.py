@@ -16,7 +16,7 @@ from localisation import localise, token_of_character
 from study_settings import RANK
 from torch import Tensor
 
-from verl_resrl import ResRLConfig, token_weights
+from verl_resrl import ResRLConfig, interference, token_weights
 from verl_resrl.evaluation.generate import load_model, load_tokenizer
 from verl_resrl.evaluation.problems import Problem, read_problems
 from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample
@@ -29,7 +29,8 @@ CONFIGS = {
     "residual, penultimate layer": ResRLConfig(rank=RANK, layer="penultimate"),
     "residual, middle layer": ResRLConfig(rank=RANK, layer="middle"),
     "entropy": ResRLConfig(rank=RANK, weighting="entropy"),
-    "shuffled": ResRLConfig(rank=RANK, weighting="shuffled"),
+    "interference": ResRLConfig(weighting="interference"),
+    "shuffled": ResRLConfig(rank=RANK, shuffle=True),
 }
 
 
@@ -79,8 +80,12 @@ def measure(evaluation: Path, model: str, data: Path) -> dict[str, dict[str, flo
 def _weights(group: Group, config: ResRLConfig) -> Tensor:
     hidden = group.states.hidden[config.layer, config.hidden_state_at]
     group_ids = torch.zeros(len(group.correct), dtype=torch.int64, device=hidden.device)
-    entropy = group.states.entropy
-    return token_weights(hidden, group.sequence, group_ids, group.correct, config, entropy=entropy).weights.cpu()
+    rest, score = (group.sequence, group_ids, group.correct, config), None
+    if config.weighting == "interference":
+        assert group.states.predictions is not None
+        inputs, token_ids, top_ids, top_probs, slopes = group.states.predictions
+        score = interference(inputs, token_ids, top_ids, top_probs, *rest, top_slopes=slopes)
+    return token_weights(hidden, *rest, entropy=group.states.entropy, interference=score).weights.cpu()
 
 
 def _groups(evaluation: Path, model: str, data: Path) -> Iterator[Group]:
@@ -101,7 +106,7 @@ def _groups(evaluation: Path, model: str, data: Path) -> Iterator[Group]:
 def _group(network: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sample]) -> Group:
     responses = [response_ids(sample, tokenizer) for sample in samples]
     wanted = {(config.layer, config.hidden_state_at) for config in CONFIGS.values()}
-    states = response_states(network, problem.prompt_ids, responses, wanted, with_entropy=True)
+    states = response_states(network, problem.prompt_ids, responses, wanted, True, ResRLConfig.top_tokens)
     lengths = torch.tensor([len(response) for response in responses])
     return Group(
         states=states,

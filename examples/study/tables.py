@@ -55,6 +55,27 @@ def localisation_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -
     return _markdown(head, lines)
 
 
+def mechanism_table(seeds: Sequence[Mapping[str, Any]]) -> str:
+    """What one step under each weighting does, over seeds.
+
+    Args:
+        seeds: what ``mechanism.py`` wrote under each.
+
+    Returns:
+        A table; means over seeds, and the lowest and highest end of the seeds' intervals over groups.
+    """
+    columns = {"right": "right", "wrong": "wrong", "gap": "right minus wrong"}
+    lines = []
+    for name in seeds[0]["weightings"]:
+        of_seeds = [seed["weightings"][name] for seed in seeds]
+        cells = [str(sum(row["groups"] for row in of_seeds))]
+        for column in columns:
+            means, lows, highs = zip(*(row[column] for row in of_seeds), strict=True)
+            cells.append(f"{sum(means) / len(means):+.4f} [{min(lows):+.4f}, {max(highs):+.4f}]")
+        lines.append([name, *cells])
+    return _markdown(["weighting", "groups", *columns.values()], lines)
+
+
 def _values(measures: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [f"{measures[name]['mean']:.3f}" if name in measures else "" for name in MEASURES]
 

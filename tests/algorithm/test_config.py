@@ -31,6 +31,9 @@ PAPER = {
     "weighting": "residual",
     "hidden_state_at": "predicting",
     "layer": "last",
+    "shuffle": False,
+    "beta": 1.0,
+    "top_tokens": 32,
     "measure_lld": False,
 }
 PAPER_LENGTH = {"start": 3500, "end": 4096, "floor": 0.7}
@@ -81,6 +84,8 @@ def test_settings_are_frozen(settings: Any) -> None:
         ("q_high", [-0.1, 1.1, math.inf, math.nan, True], "a finite number in [0.0, 1.0]"),
         ("xi", [-0.01, 1.01, 2, math.nan, "0.1"], "a finite number in [0.0, 1.0]"),
         ("lambda_pos", [-0.1, math.inf, math.nan, None, True], "a finite number in [0.0, inf]"),
+        ("beta", [-1.0, math.nan, "1"], "a finite number in [0.0, inf]"),
+        ("top_tokens", [0, 1.5, None], "an integer in [1, infinity)"),
         ("max_workspace_gb", [-1.0, math.inf, math.nan, "1"], "a finite number in [0.0, inf]"),
         ("positive_threshold", [math.inf, -math.inf, math.nan, "0"], "a finite number in [-inf, inf]"),
     ],
@@ -97,9 +102,10 @@ def test_out_of_range_value_is_named(field: str, values: list[Any], allowed: str
     [
         ("on_failure", ["ignore", None, ""], "one of stop, fallback"),
         ("hidden_offload", ["disk", None], "one of auto, cpu, device"),
-        ("weighting", ["random", None, True], "one of residual, uniform, shuffled, entropy"),
+        ("weighting", ["random", None, True], "one of residual, uniform, entropy, interference, nthr"),
         ("hidden_state_at", ["next", 0], "one of predicting, consuming"),
         ("layer", ["first", 1.0, None, True], "an integer or one of last, penultimate, middle"),
+        ("shuffle", ["yes", 1, None], "True or False"),
         ("measure_lld", ["yes", 1, None], "True or False"),
     ],
 )

@@ -4,13 +4,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from verl_resrl import ResRLConfig, token_weights
+from verl_resrl import ResRLConfig, interference, token_weights
 from verl_resrl.algorithm.config import WEIGHTING
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.groups import NonFiniteError
@@ -36,9 +37,24 @@ class Case:
         return hash64(torch.arange(len(self.hidden)))
 
     @property
+    def predictions(self) -> tuple[Tensor, Tensor, Tensor]:
+        """A token, the most likely ones, and their probabilities, for each hidden state."""
+        head = torch.randn(50, self.hidden.shape[1], generator=torch.Generator().manual_seed(0)) / 4
+        probs, ids = (self.hidden.float() @ head.T).softmax(1).topk(8)
+        return torch.arange(len(ids)) % 50, ids, probs
+
+    @property
     def entropy(self) -> Tensor:
         """Any number of each token."""
         return self.hidden[:, 0].float().abs()
+
+
+SETTINGS: list[dict[str, Any]] = [
+    *({"weighting": name} for name in WEIGHTING),
+    {"shuffle": True},
+    {"weighting": "interference", "shuffle": True},
+]
+SEEDS = range(3 * len(SETTINGS))
 
 
 def make_case(seed: int, world_size: int) -> Case:
@@ -63,45 +79,34 @@ def make_case(seed: int, world_size: int) -> Case:
         group_ids=integers(0, 1 + seed % 5, count) * 1000 - 7,
         is_positive=positive,
         config=ResRLConfig(
-            rank=int(integers(1, 20, 1)), max_positive_tokens=int(integers(4, 400, 1)), weighting=WEIGHTING[seed // 3]
+            rank=int(integers(1, 20, 1)),
+            max_positive_tokens=int(integers(4, 400, 1)),
+            max_workspace_gb=1.0 if seed % 2 else 1e-5,
+            **SETTINGS[seed // 3],
         ),
         rank_of_sequence=rank,
         order=torch.randperm(count, generator=generator),
     )
 
 
-def weights_here(case: Case, exchange: Exchange) -> tuple[Tensor, TokenWeights]:
-    """Weights of this rank's part, its sequences in the case's order; and which tokens of the batch they are of."""
+def weights_here(case: Case, exchange: Exchange) -> tuple[Tensor, Tensor, TokenWeights]:
+    """Which tokens of the batch are here, this rank's sequences in the case's order; their interference and weights."""
     mine = case.order[case.rank_of_sequence[case.order] == exchange.rank]
     tokens = torch.cat([torch.zeros(0, dtype=torch.int64), *((case.sequence_ids == s).nonzero()[:, 0] for s in mine)])
     place = torch.zeros(len(case.group_ids), dtype=torch.int64)
     place[mine] = torch.arange(len(mine))
-    out = token_weights(
-        case.hidden[tokens],
-        place[case.sequence_ids[tokens]],
-        case.group_ids[mine],
-        case.is_positive[mine],
-        case.config,
-        token_keys=case.token_keys[tokens],
-        exchange=exchange,
-        entropy=case.entropy[tokens],
-    )
-    return tokens, out
+    rest = (place[case.sequence_ids[tokens]], case.group_ids[mine], case.is_positive[mine], case.config)
+    keys = {"token_keys": case.token_keys[tokens], "exchange": exchange}
+    hidden, predictions = case.hidden[tokens], (part[tokens] for part in case.predictions)
+    score = interference(hidden, *predictions, *rest, **keys)
+    return tokens, score, token_weights(hidden, *rest, **keys, entropy=case.entropy[tokens], interference=score)
 
 
-def whole_batch(case: Case) -> TokenWeights:
-    return token_weights(
-        case.hidden,
-        case.sequence_ids,
-        case.group_ids,
-        case.is_positive,
-        case.config,
-        token_keys=case.token_keys,
-        entropy=case.entropy,
-    )
-
-
-SEEDS = range(3 * len(WEIGHTING))
+def whole_batch(case: Case) -> tuple[Tensor, TokenWeights]:
+    rest = (case.sequence_ids, case.group_ids, case.is_positive, case.config)
+    score = interference(case.hidden, *case.predictions, *rest, token_keys=case.token_keys)
+    scores = {"entropy": case.entropy, "interference": score}
+    return score, token_weights(case.hidden, *rest, token_keys=case.token_keys, **scores)
 
 
 def run_rank(rank: int, world_size: int, folder: str) -> None:
@@ -110,8 +115,8 @@ def run_rank(rank: int, world_size: int, folder: str) -> None:
     results = {}
     for seed in SEEDS:
         exchange = Exchange(dist.group.WORLD)
-        tokens, out = weights_here(make_case(seed, world_size), exchange)
-        results[seed] = (tokens, out.weights, out.residual, out.alignment, out.active, exchange.bytes_sent)
+        tokens, score, out = weights_here(make_case(seed, world_size), exchange)
+        results[seed] = (tokens, score, out.weights, out.residual, out.alignment, out.active)
     torch.save(results, f"{folder}/results{rank}.pt")
     dist.destroy_process_group()
 
@@ -123,12 +128,13 @@ def test_same_bits_on_any_number_of_ranks(world_size: int, tmp_path: Path) -> No
     some_active = 0
     for seed in SEEDS:
         case = make_case(seed, world_size)
-        expected = whole_batch(case)
+        expected_score, expected = whole_batch(case)
         some_active += int(expected.active.sum())
         seen = torch.zeros(len(case.hidden), dtype=torch.int64)
-        for tokens, weights, residual, alignment, active, _ in (result[seed] for result in results):
+        for tokens, score, weights, residual, alignment, active in (result[seed] for result in results):
             seen[tokens] += 1
             assert torch.equal(active, expected.active)
+            assert torch.equal(score.nan_to_num(-1), expected_score[tokens].nan_to_num(-1))
             assert torch.equal(weights, expected.weights[tokens])
             assert torch.equal(residual.nan_to_num(-1), expected.residual[tokens].nan_to_num(-1))
             assert torch.equal(alignment.nan_to_num(-1), expected.alignment[tokens].nan_to_num(-1))

@@ -13,11 +13,11 @@ from verl_resrl import ResRLConfig
 from verl_resrl.algorithm.quantiles import grouped_quantiles
 from verl_resrl.algorithm.weighting import residual_to_weight
 
-RESIDUALS = st.floats(min_value=0, max_value=2.0**60, width=32)
+SCORES = st.floats(min_value=-(2.0**60), max_value=2.0**60, width=32)
 
 
 @given(
-    st.lists(st.tuples(st.integers(min_value=0, max_value=4), RESIDUALS), max_size=40),
+    st.lists(st.tuples(st.integers(min_value=0, max_value=4), SCORES), max_size=40),
     st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=3),
 )
 def test_grouped_quantiles_are_numpys(elements: list[tuple[int, float]], quantiles: list[float]) -> None:
@@ -40,12 +40,23 @@ def test_residual_to_weight_by_hand() -> None:
     torch.testing.assert_close(residual_to_weight(e, group, limits(e, group, 2, config), config), expected)
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e9])
+def test_most_interference_gets_the_least_penalty() -> None:
+    # quantiles 0.25 and 0.75 of -2..2 are -1 and 1
+    score = torch.tensor([-2.0, 2.0, 0.0, 1.0, -1.0])
+    group = torch.zeros(5, dtype=torch.int64)
+    config = ResRLConfig(q_low=0.25, q_high=0.75, xi=0.2, weighting="interference")
+    result = residual_to_weight(score, group, limits(score, group, 1, config), config)
+    torch.testing.assert_close(result, torch.tensor([1.0, 0.2, 0.6, 0.2, 1.0]))
+
+
+@pytest.mark.parametrize("scale", [1.0, -1.0, 1e-9, 1e9])
 def test_degenerate_spread_is_relative(scale: float) -> None:
     config = ResRLConfig(q_low=0.0, q_high=1.0, xi=0.1)
     group = torch.zeros(3, dtype=torch.int64)
     narrow = scale * torch.tensor([1 - 0.9e-4, 1 - 0.5e-4, 1.0])
     wide = scale * torch.tensor([1 - 1.2e-4, 1 - 0.6e-4, 1.0])
+    if scale < 0:
+        narrow, wide = narrow.flip(0), wide.flip(0)
     torch.testing.assert_close(
         residual_to_weight(narrow, group, limits(narrow, group, 1, config), config), torch.full((3,), 0.55)
     )

@@ -14,7 +14,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks import cases, exchange_cost, residual_bandwidth, run, training_step
+from benchmarks import cases, exchange_cost, interference_cost, residual_bandwidth, run, training_step
 from benchmarks.csv_file import COLUMNS, ResultsFile, read_measurements
 from benchmarks.eager import eager_token_weights
 from benchmarks.inputs import Inputs, make_inputs
@@ -102,6 +102,15 @@ def test_comparison_holds_both_methods_against_the_exact_one(dtype):
     assert values["resrl", "peak_bytes"] > 0
     for metric in metrics:
         assert values["resrl / eager", metric] == values["resrl", metric] / values["eager", metric]
+
+
+def test_interference_is_measured_beside_the_weights():
+    rows = interference_cost.measure("small", SMALL, "cpu", repeats=1)
+    values = {(row.method, row.metric): row.value for row in rows}
+    for metric in ("seconds", "peak_bytes"):
+        assert values["interference", metric] > 0
+        ratio = values["interference", metric] / values["resrl", metric]
+        assert values["interference / resrl", metric] == ratio
 
 
 # meters

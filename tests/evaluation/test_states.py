@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.evaluation.evaluations import samples_in
 from tests.integration.engines import last_layer_inputs, make_batch
-from verl_resrl import token_weights
+from verl_resrl import ResRLConfig, interference, token_weights
 from verl_resrl.evaluation.settings import EvaluationError, Settings
 from verl_resrl.evaluation.states import response_states
 
@@ -68,4 +68,13 @@ def test_token_view_shows_the_weights_of_a_wrong_response(task: Path, evaluated:
         out = token_weights(hidden, sequence, torch.zeros(len(group), dtype=torch.int64), correct)
         own = sequence == group.index(wrong)
         assert view["negative"]["weights"] == pytest.approx(out.weights[own].tolist(), abs=1e-5)
+        given = response_states(model, [3 + view["problem"]], ids, top_tokens=32).predictions
+        assert given is not None
+        groups = (sequence, torch.zeros(len(group), dtype=torch.int64), correct)
+        score = interference(given.inputs, given.token_ids, given.top_ids, given.top_probs, *groups)
+        assert view["negative"]["interferences"] == pytest.approx(score[own].tolist(), rel=1e-3, abs=1e-3)
+        config = ResRLConfig(weighting="interference")
+        by = token_weights(hidden, *groups, config, interference=score).weights[own].tolist()
+        assert view["negative"]["weights_by"]["interference"] == pytest.approx(by, abs=1e-3)
+        assert view["negative"]["weights_by"]["residual"] == view["negative"]["weights"]
         assert view["negative"]["residuals"] == pytest.approx(out.residual[own].tolist(), rel=1e-3)

@@ -128,4 +128,5 @@ def make_engine(folder: Path, resrl: dict[str, Any], tensor: int = 1, pipeline: 
     engine.tf_config = engine.module[0].config
     layer = engine._tapped_layer()
     engine._tap = None if layer is None else HiddenStateTap(layer)
+    engine._head_tap = HiddenStateTap(engine._output_head()) if layer is not None and engine._wants_head() else None
     return engine

@@ -24,8 +24,14 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
 from verl_resrl import ResRLConfig
 
-CONTROLS = ("uniform", "shuffled", "entropy")
-WITH_ENGINE = ("resrl", *(f"resrl_{control}" for control in CONTROLS))
+CONTROLS = {
+    "resrl_uniform": {"resrl.weighting": "uniform"},
+    "resrl_shuffled": {"resrl.shuffle": True},
+    "resrl_entropy": {"resrl.weighting": "entropy"},
+    "resrl_interference": {"resrl.weighting": "interference"},
+    "nthr": {"resrl.weighting": "nthr", "resrl.lambda_pos": 1.0},
+}
+WITH_ENGINE = ("resrl", *CONTROLS)
 METHODS = ("grpo", "dapo", "grpo_pos", "psr", "nsr", "w_reinforce", *WITH_ENGINE)
 # without it, verl wants a size of the micro-batches, for which it has no default
 DYNAMIC = "actor_rollout_ref.actor.use_dynamic_bsz=True"
@@ -45,6 +51,9 @@ SETTINGS = (
     "hidden_state_at",
     "layer",
     "measure_lld",
+    "shuffle",
+    "beta",
+    "top_tokens",
 )
 
 
@@ -121,9 +130,7 @@ EXPECTED_DIFFERENCE: dict[str, dict[str, Any]] = {
         "reward.reward_kwargs.overlong_buffer_cfg.log": False,
     },
 }
-EXPECTED_DIFFERENCE |= {
-    f"resrl_{control}": EXPECTED_DIFFERENCE["resrl"] | {"resrl.weighting": control} for control in CONTROLS
-}
+EXPECTED_DIFFERENCE |= {control: EXPECTED_DIFFERENCE["resrl"] | changes for control, changes in CONTROLS.items()}
 
 
 def test_without_a_switch_nothing_is_ours(grpo: dict[str, Any]) -> None:
@@ -172,9 +179,8 @@ def test_actor_settings_instantiate(method: str, device: str) -> None:
         from verl_resrl.integration.fsdp import ResRLFSDPEngineConfig
 
         assert type(actor.fsdp_config) is ResRLFSDPEngineConfig
-        assert actor.fsdp_config.resrl == ResRLConfig(
-            weighting=method.removeprefix("resrl_").replace("resrl", "residual")
-        )
+        changes = {name.removeprefix("resrl."): value for name, value in CONTROLS.get(method, {}).items()}
+        assert actor.fsdp_config.resrl == ResRLConfig(**changes)
         assert actor.fsdp_config.bypass_mode is False
     else:
         assert type(actor.fsdp_config) is FSDPEngineConfig
@@ -233,7 +239,7 @@ def test_bypass_mode_stops_at_start(device: str) -> None:
         ("resrl.xi=2", "xi=2 must be a finite number in [0.0, 1.0]"),
         ("resrl.rank=0", "rank=0 must be an integer in [1, infinity)"),
         ("resrl.q_low=0.9", "q_low=0.9 must be in [0, q_high), and q_high is 0.8"),
-        ("resrl.weighting=random", "weighting='random' must be one of residual, uniform, shuffled, entropy"),
+        ("resrl.weighting=random", "weighting='random' must be one of residual, uniform, entropy, interference, nthr"),
         ("resrl.hidden_state_at=next", "hidden_state_at='next' must be one of predicting, consuming"),
         ("resrl.layer=first", "layer='first' must be an integer or one of last, penultimate, middle"),
     ],

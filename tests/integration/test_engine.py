@@ -249,9 +249,9 @@ def test_penultimate_of_one_layer_is_named() -> None:
 
 def test_controls_move_the_weights_of_residuals(qwen3: Path) -> None:
     weights = {}
-    for weighting in ("residual", "uniform", "shuffled"):
-        engine = make_engine(qwen3, RESRL | {"weighting": weighting})
-        weights[weighting] = [row.double() for row in infer(engine, make_batch(SEQUENCES))["resrl_weights"].unbind()]
+    for name, changes in {"residual": {}, "uniform": {"weighting": "uniform"}, "shuffled": {"shuffle": True}}.items():
+        engine = make_engine(qwen3, RESRL | changes)
+        weights[name] = [row.double() for row in infer(engine, make_batch(SEQUENCES))["resrl_weights"].unbind()]
     for group, rows in {"a": [2, 6], "b": [1]}.items():
         residual, uniform, shuffled = (torch.cat([weights[w][row] for row in rows]) for w in weights)
         assert residual.std() > 0.1, group
@@ -462,11 +462,11 @@ def test_displacement_is_measured_after_the_last_mini_batch(settings: dict[str, 
     data = displaced_batch()
     output = infer(engine, data, max_token_len_per_gpu=40, **settings)
     data = with_advantages(data, output["log_probs"], DISPLACED)
-    for name in ("resrl_weights", "resrl_alignment"):
+    for name in ("resrl_weights", "resrl_alignment", "resrl_interference"):
         data[name] = output[name]
     first, last = tu.index_select_tensor_dict(data, list(range(6))), tu.index_select_tensor_dict(data, [*range(6, 14)])
     measured = train(engine, first, "vanilla", micro_batch_size_per_gpu=2)
-    assert not any("lld" in name for name in measured)
+    assert [name for name in measured if "lld" in name] == ["resrl/lld_predicted"]
     measured = train(engine, last, "vanilla", micro_batch_size_per_gpu=2, update_lr_scheduler=True)
     change = mean_log_probs(engine) - before
 
@@ -478,8 +478,15 @@ def test_displacement_is_measured_after_the_last_mini_batch(settings: dict[str, 
     assert measured["resrl/lld_measured"] == [pytest.approx(change.mean().item(), rel=1e-4)]
     ranks = torch.stack([proxy.argsort().argsort(), (-change).argsort().argsort()]).double()
     assert measured["resrl/lld_rank_correlation"] == [pytest.approx(torch.corrcoef(ranks)[0, 1].item())]
+    score = output["resrl_interference"].unbind()
+    proxy = torch.stack([score[3 * group + 1].double().mean() for group in range(4)])
+    ranks[0] = proxy.argsort().argsort()
+    correlation = [pytest.approx(torch.corrcoef(ranks)[0, 1].item())]
+    assert measured["resrl/lld_rank_correlation_interference"] == correlation
+    pushes = sum((-output["resrl_weights"][row] * score[row]).double().sum().item() for row in (7, 10))
+    assert measured["resrl/lld_predicted"] == [pytest.approx(pushes / (5 + 4 + 5 + 4), rel=1e-5)]
     again = train(engine, last, "vanilla", micro_batch_size_per_gpu=2, update_lr_scheduler=True)
-    assert not any("lld" in name for name in again)  # once for each old_log_prob pass
+    assert [name for name in again if "lld" in name] == ["resrl/lld_predicted"]  # once for each old_log_prob pass
 
 
 def test_displacement_without_an_active_group_is_not_measured(qwen3: Path) -> None:

@@ -12,6 +12,7 @@ from verl.utils import tensordict_utils as tu
 
 from tests.integration.engines import make_batch, save_model, start_process_group
 from tests.integration.test_engine import RESRL, SEQUENCES
+from tests.integration.test_head_tap import EXACT, assert_interference, dense_of
 from verl_resrl import ResRLConfig, token_weights
 
 pytest.importorskip("megatron.core", reason="Megatron-Core is not installed")
@@ -19,10 +20,10 @@ pytest.importorskip("megatron.core", reason="Megatron-Core is not installed")
 LAYOUTS = {"tensor": (2, 1), "pipeline": (1, 2)}  # ranks of each kind
 
 
-def infer(engine: Any, data: Any) -> dict[str, Any]:
+def infer(engine: Any, data: Any, temperature: float = 1.0) -> dict[str, Any]:
     """Run the old_log_prob pass as verl's worker does, on this process."""
     tu.assign_non_tensor(data, use_dynamic_bsz=False, micro_batch_size_per_gpu=4)
-    data["temperature"] = torch.ones(len(data))
+    data["temperature"] = torch.full((len(data),), temperature)
     return engine.infer_batch(data)
 
 
@@ -149,6 +150,24 @@ def test_tap_is_the_input_of_the_last_layer(weights: tuple[torch.Tensor, torch.T
     truth, found = weights
     assert (found < 1).sum() > 10
     torch.testing.assert_close(found, truth, rtol=0, atol=1e-4)
+
+
+def test_interference_without_tensor_parallelism(folder: Path) -> None:
+    from megatron.core import parallel_state
+
+    from tests.integration.megatron_on_cpu import cpu_for_cuda, make_engine, make_model
+
+    start_process_group()
+    with cpu_for_cuda():
+        engine, data = make_engine(folder, EXACT), make_batch(SEQUENCES)
+        output = infer(engine, data, temperature=0.7)["model_output"]
+        model = make_model()
+
+        def predict(ids: torch.Tensor) -> torch.Tensor:
+            return model(ids[None], torch.arange(len(ids))[None])[0]
+
+        assert_interference(output, dense_of(predict, model.output_layer, data, 0.7))
+    parallel_state.destroy_model_parallel()
 
 
 def test_weights_do_not_depend_on_the_layout(folder: Path, weights: tuple[torch.Tensor, torch.Tensor]) -> None:

@@ -24,7 +24,8 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     ),
     "dynamic": ({"use_remove_padding": True}, {}, {"use_dynamic_bsz": True, "max_token_len_per_gpu": 30}),
 }
-SHUFFLED = RESRL | {"weighting": "shuffled", "measure_lld": True}
+INTERFERENCE = RESRL | {"weighting": "interference"}
+SHUFFLED = RESRL | {"shuffle": True, "measure_lld": True}
 
 
 def infer_and_train(
@@ -35,7 +36,7 @@ def infer_and_train(
     engine = make_engine(folder, resrl, model_options, fsdp_size=torch.distributed.get_world_size(), **engine_options)
     output = infer(engine, data, **settings)
     data = with_advantages(data, output["log_probs"], [SEQUENCES[row] for row in rows])
-    data["resrl_weights"] = output["resrl_weights"]
+    data.update({name: output[name] for name in ("resrl_weights", "resrl_interference") if name in output})
     metrics = train(engine, data, "vanilla", micro_batch_size_per_gpu=1, update_lr_scheduler=True)
     return output["resrl_weights"].unbind(), metrics
 
@@ -51,6 +52,10 @@ def run_rank(rank: int, world_size: int, folder: str) -> None:
         results[name] = (rows, *passes)
     passes = infer_and_train(Path(folder), rows, SHUFFLED, {}, {}, micro_batch_size_per_gpu=1)
     results["shuffled"] = (rows, *passes)
+    passes = infer_and_train(
+        Path(folder), rows, INTERFERENCE, {"use_remove_padding": True}, {}, micro_batch_size_per_gpu=1
+    )
+    results["interference"] = (rows, *passes)
     torch.save(results, f"{folder}/results{world_size}-{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -68,6 +73,7 @@ def test_ranks_and_micro_batches_do_not_matter(folder: Path) -> None:
     _, metrics_of_one_rank = infer_and_train(folder, everything, RESRL, {}, {})
     expected_of = dict.fromkeys(VARIANTS, (rows, metrics_of_one_rank))
     expected_of["shuffled"] = infer_and_train(folder, everything, SHUFFLED, {}, {})
+    expected_of["interference"] = infer_and_train(folder, everything, INTERFERENCE, {}, {})
     assert metrics_of_one_rank["grad_norm"] > 0
     assert max((a - b).abs().max() for a, b in zip(rows, expected_of["shuffled"][0], strict=True)) > 0.1
     for world_size in PLACES:
@@ -81,6 +87,8 @@ def test_ranks_and_micro_batches_do_not_matter(folder: Path) -> None:
                 assert metrics["grad_norm"] == pytest.approx(metrics_of_one_rank["grad_norm"], rel=1e-4), name
                 assert metrics["resrl/active_group_frac"] == [0.5]  # of all ranks, on each rank
                 assert metrics["resrl/fallback_count"] == [0]
-                for metric in ("resrl/weight_bin_1", *(m for m in metrics_of_one_rank if "lld" in m)):
+                more = (m for m in metrics_of_one_rank if "lld" in m or "interference" in m)
+                for metric in ("resrl/weight_bin_1", *more):
                     assert metrics[metric] == [pytest.approx(metrics_of_one_rank[metric][0], rel=1e-4)], metric
                 assert ("resrl/lld_measured" in metrics) == (name == "shuffled")
+                assert ("resrl/lld_predicted" in metrics) == (name in ("shuffled", "interference"))

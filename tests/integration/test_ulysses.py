@@ -17,6 +17,9 @@ from verl.models.transformers import monkey_patch
 
 from tests.integration.engines import make_batch, make_engine, save_model, start_process_group
 from tests.integration.test_engine import RESRL, SEQUENCES, expected, infer
+from tests.integration.test_head_tap import EXACT, assert_interference, dense
+from verl_resrl import ResRLConfig
+from verl_resrl.integration.tap import HiddenStateTap
 
 ATTENTION = "ulysses_on_cpu"
 
@@ -73,6 +76,9 @@ def run_rank(rank: int, folder: str) -> None:
     )
     output = infer(engine, make_batch(SEQUENCES), micro_batch_size_per_gpu=4)
     torch.save(output["resrl_weights"].values(), f"{folder}/weights{rank}.pt")
+    engine._resrl, engine._head_tap = ResRLConfig(**EXACT), HiddenStateTap(engine._output_head())
+    output = infer(engine, make_batch(SEQUENCES), micro_batch_size_per_gpu=4, temperature=0.7)
+    torch.save(output, f"{folder}/interference{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -82,3 +88,5 @@ def test_two_ranks_give_the_weights_of_one(tmp_path: Path) -> None:
     weights, _ = expected(tmp_path, make_batch(SEQUENCES))
     for rank in range(2):
         torch.testing.assert_close(torch.load(tmp_path / f"weights{rank}.pt"), weights, rtol=0, atol=1e-4)
+        output = torch.load(tmp_path / f"interference{rank}.pt", weights_only=False)
+        assert_interference(output, dense(tmp_path, make_batch(SEQUENCES), 0.7))

@@ -87,6 +87,9 @@ def write_tokens(
         for problem, (prompt, tokens, weights, right) in enumerate(problems):
             residuals = [math.nan if index == 0 else weight / 2 for index, weight in enumerate(weights)]
             negative = {"tokens": list(tokens), "weights": list(weights), "residuals": residuals}
+            if problem:  # the first one is of an evaluation that had only these
+                by = {"residual": list(weights), "interference": list(weights)[::-1]}
+                negative |= {"interferences": [0.5 - weight for weight in weights], "weights_by": by}
             row = {"problem": problem, "prompt": prompt, "negative": negative, "positive": {"tokens": list(right)}}
             row |= {"weighed": {"of_training": of_training, "responses": 16, "rank": 8}}
             file.write(json.dumps(row) + "\n")
@@ -165,6 +168,7 @@ def _metrics(method: str, done: float, rng: np.random.Generator) -> dict[str, fl
         "actor/resrl/lld_proxy": alignment,
         "actor/resrl/lld_measured": 0.1 - alignment / 1000 + noise[0] / 4,
         "actor/resrl/lld_rank_correlation": -0.3 + noise[1],
+        "actor/resrl/lld_predicted": -alignment / 50 + noise[2],
         **{f"actor/resrl/weight_bin_{i}": share for i, share in enumerate(shares / shares.sum())},
     }
 

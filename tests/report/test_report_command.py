@@ -239,7 +239,7 @@ def select(driver: Any, css: str, value: str) -> None:
 def test_page_in_a_browser(browser: Any) -> None:
     # every chart has marks
     plots = browser.find_elements("css selector", ".plot")
-    assert len(plots) == 3 + 3 + 8
+    assert len(plots) == 3 + 3 + 9
     marks = "return arguments[0].querySelectorAll('.js-line, .point, .hm image').length"
     for plot in plots:
         assert browser.execute_script(marks, plot) > 0, plot.get_attribute("data-chart")
@@ -296,16 +296,28 @@ def test_viewer_of_token_weights(browser: Any, study: Path) -> None:
         assert text("positive") == "".join(problem["positive"]["tokens"])
         assert text("weighed").startswith("As this training weighs (rank 8), in a group of all 16 responses")
 
-    tokens = browser.find_elements("css selector", "#view-negative span")
+    def check_colours(weights: list[float]) -> list[Any]:
+        tokens = browser.find_elements("css selector", "#view-negative span")
+        for token, weight in zip(tokens, weights, strict=True):
+            expected = colors.to_rgb(WEIGHT_COLOURS[min(9, int(weight * 10))])
+            red, green, blue = (round(255 * part) for part in expected)
+            assert f"({red}, {green}, {blue}" in token.value_of_css_property("background-color")
+        return tokens
+
     weights = problems[-1]["negative"]["weights"]
-    for token, weight in zip(tokens, weights, strict=True):
-        expected = colors.to_rgb(WEIGHT_COLOURS[min(9, int(weight * 10))])
-        red, green, blue = (round(255 * part) for part in expected)
-        assert f"({red}, {green}, {blue}" in token.value_of_css_property("background-color")
-    assert tokens[0].get_attribute("title") == f"weight {weights[0]:.2f}, residual not defined"
+    select(browser, "#view-weights", "by interference")
+    check_colours(weights[::-1])
+    select(browser, "#view-problem", "1")
+    check_colours(problems[1]["negative"]["weights"][::-1])  # the choice stays
+    select(browser, "#view-problem", "0")
+    check_colours(problems[0]["negative"]["weights"])  # unless there is none
+    select(browser, "#view-problem", str(len(problems) - 1))
+    select(browser, "#view-weights", "as trained")
+    tokens = check_colours(weights)
+    assert tokens[0].get_attribute("title").startswith(f"weight {weights[0]:.2f}, residual not defined, interference ")
     ActionChains(browser).move_to_element(tokens[3]).perform()
     assert f"Token 4 of {len(tokens)}" in text("readout")
-    assert f"weight {weights[3]:.2f}, residual {weights[3] / 2:#.3g}" in text("readout")
+    assert f"weight {weights[3]:.2f}, residual {weights[3] / 2:#.3g}, interference" in text("readout")
     browser.find_element("id", "view-negative").send_keys(Keys.ARROW_RIGHT)
     assert f"Token 5 of {len(tokens)}" in text("readout")
 

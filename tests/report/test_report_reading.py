@@ -103,7 +103,10 @@ def without_low(text: str) -> str:
             "one problem number stands for several prompts",
         ),
         (edit("evaluations/step_10/tokens.jsonl", lambda text: text.replace("0.25", "1.25")), "weight outside [0, 1]"),
-        (edit("evaluations/step_10/tokens.jsonl", lambda text: text.replace('"b"', '"b", "c"')), "3 tokens, 2 weights"),
+        (
+            edit("evaluations/step_10/tokens.jsonl", lambda text: text.replace('"b"', '"b", "c"')),
+            "3 tokens, 2 weights as trained",
+        ),
     ],
 )
 def test_broken_files_are_named_in_one_line(tmp_path: Path, break_it: Callable[[Path], None], words: str) -> None:
@@ -195,5 +198,7 @@ def test_text_may_hold_any_character(tmp_path: Path) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()), ensure_ascii=False) + "\n")
     ((view,), notes) = token_views([read_run(run)])
     assert view["problems"][0]["weighed"].startswith("This training weighs no tokens by ResRL; shown is what")
+    negative = view["problems"][0]["negative"]
+    assert (negative["weights"], negative["interferences"]) == ({"as trained": [1.0]}, [None])
     assert view["problems"][0]["prompt"] == "line\u2028 and\x85 page\x0c"
     assert notes == []

@@ -12,9 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
 sys.path.insert(0, str(ROOT / "examples" / "study"))
 
-from tables import localisation_table, results_table  # noqa: E402 (the folder is no package)
+# the folder is no package
+from tables import localisation_table, mechanism_table, results_table  # noqa: E402
 
-REPORTS = sorted(file.stem for file in RESULTS.glob("*.json") if file.stem != "localisation")
+REPORTS = sorted(
+    file.stem for file in RESULTS.glob("*.json") if file.stem.split("_")[0] not in ("localisation", "mechanism")
+)
 
 
 def tables() -> list[list[str]]:
@@ -46,3 +49,16 @@ def test_areas_are_those_of_the_study() -> None:
     for row in localisation_table(found).splitlines()[2:]:
         name, areas = row.removeprefix("| ").split(" | ", 1)
         assert f"| {named.get(name, name)} | {areas}" in table
+
+
+def test_steps_are_those_of_the_mechanism_test() -> None:
+    files = sorted(RESULTS.glob("mechanism_*.json"))
+    seeds = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    assert [seed["settings"]["seed"] for seed in seeds] == list(range(len(seeds)))
+    head, _, *rows = mechanism_table(seeds).splitlines()
+    (table,) = (table for table in tables() if table[0] == head)
+    assert table[2:] == rows
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for proxy in ("alignment", "interference"):
+        values = [f"{seed['rank_correlations'][proxy]:+.3f}" for seed in seeds]
+        assert f"{proxy} {', '.join(values)}" in " ".join(text.split())

@@ -82,3 +82,22 @@ def test_killed_worker(
     assert len(resumed) == LAST - KILLED_IN + 1
     for step, metrics in enumerate([*before.values(), *resumed], start=1):
         assert differences(steps[step - 1], metrics) == set(), f"step {step}"
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [("nthr", ("resrl.measure_lld=True",)), ("resrl_interference", ("resrl.shuffle=True",))],
+)
+def test_interference(
+    method: str, settings: tuple[str, ...], task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predictions reach the weights, and interference the update, through verl's own batch."""
+    for metrics in run(method, task, tmp_path, monkeypatch, "resrl.rank=4", *settings):
+        assert metrics["actor/grad_norm"] > 0
+        assert metrics["actor/resrl/active_group_frac"] > 0
+        assert metrics["actor/resrl/weight_min"] < metrics["actor/resrl/weight_mean"] < 1
+        assert 0 < metrics["actor/resrl/interference_negative_frac"] < 1
+        assert metrics["actor/resrl/interference_mean"] != 0
+        assert metrics["actor/resrl/lld_predicted"] != 0
+        assert ("actor/resrl/lld_measured" in metrics) == (method == "nthr")
+        assert (metrics["critic/advantages/max"] > 0.3) == (method == "nthr")  # lambda_pos

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 ON_FAILURE = ("stop", "fallback")
 HIDDEN_OFFLOAD = ("auto", "cpu", "device")
-WEIGHTING = ("residual", "uniform", "shuffled", "entropy")
+WEIGHTING = ("residual", "uniform", "entropy", "interference", "nthr")
+NEED_LOGITS = ("interference", "nthr")  # weightings that look at the model's predictions
 HIDDEN_STATE_AT = ("predicting", "consuming")
 LAYERS = ("last", "penultimate", "middle")
 
@@ -34,9 +35,15 @@ class ResRLConfig:
         on_failure: what to do about numbers that are not finite: "stop", or "fallback". Then groups with such hidden
             states get the weight 1, an update with such a loss or gradient is tried again with weights 1, and both
             are counted. Responses that are missing because their reward failed are treated alike: "stop", or count.
-        weighting: "residual" is ResRL; the others are its controls, see ``verl_resrl.algorithm.controls``: "uniform"
-            (every negative token gets its group's mean weight), "shuffled" (the weights permuted within the group) and
+        weighting: what decides about the weight of a negative token: "residual" is ResRL; "interference" takes what
+            pushing the token down does to the positive ones, see ``verl_resrl.algorithm.interference``, most harm,
+            least penalty; "nthr" is NTHR's threshold on the same score (arXiv 2505.18830). Controls, see
+            ``verl_resrl.algorithm.controls``: "uniform" (every negative token gets its group's mean weight) and
             "entropy" (the old policy's entropy in place of the residual).
+        shuffle: the control of any weighting: its weights permuted within the group.
+        beta: NTHR's factor on its threshold; used by "nthr" alone.
+        top_tokens: m, the most likely tokens of a prediction that interference looks at, beside the token itself;
+            used by "interference" and "nthr".
         hidden_state_at: the state that stands for a token: "predicting", at the position whose logits predict it, one
             before its own, or "consuming", at its own position: the first state that has seen it. The model runs on
             every token of a response, so the last one has a consuming state too.
@@ -45,7 +52,8 @@ class ResRLConfig:
             ``hidden_states[L // 2]``, and an integer i is ``hidden_states[i]``. Index 0 is the embeddings; index L,
             also known as -1, is what comes out of the model after the final norm, the input of no layer, and refused.
         measure_lld: measure by one more forward pass on the positive sequences how far an update has moved their
-            log-likelihood; see ``verl_resrl.algorithm.lld``.
+            log-likelihood; see ``verl_resrl.algorithm.lld``. Where an engine has whole logits, interference is
+            computed to set beside it, whatever decides about weights.
 
     Raises:
         ValueError: a value is out of range; the message names the field, the value and the range.
@@ -63,12 +71,15 @@ class ResRLConfig:
     hidden_offload: str = "auto"
     on_failure: str = "stop"
     weighting: str = "residual"
+    shuffle: bool = False
+    beta: float = 1.0
+    top_tokens: int = 32
     hidden_state_at: str = "predicting"
     layer: str | int = "last"
     measure_lld: bool = False
 
     def __post_init__(self) -> None:
-        for name, low in (("rank", 1), ("min_positive_tokens", 2)):
+        for name, low in (("rank", 1), ("min_positive_tokens", 2), ("top_tokens", 1)):
             _require_integer(name, getattr(self, name), low)
         _require_integer("max_positive_tokens", self.max_positive_tokens, self.min_positive_tokens)
         _require_number("q_low", self.q_low, 0.0, 1.0)
@@ -78,6 +89,7 @@ class ResRLConfig:
         _require_number("xi", self.xi, 0.0, 1.0)
         _require_number("lambda_pos", self.lambda_pos, 0.0, math.inf)
         _require_number("positive_threshold", self.positive_threshold, -math.inf, math.inf)
+        _require_number("beta", self.beta, 0.0, math.inf)
         _require_number("max_workspace_gb", self.max_workspace_gb, 0.0, math.inf)
         _require_one_of("hidden_offload", self.hidden_offload, HIDDEN_OFFLOAD)
         _require_one_of("on_failure", self.on_failure, ON_FAILURE)
@@ -85,8 +97,9 @@ class ResRLConfig:
         _require_one_of("hidden_state_at", self.hidden_state_at, HIDDEN_STATE_AT)
         if isinstance(self.layer, bool) or not (isinstance(self.layer, int) or self.layer in LAYERS):
             raise ValueError(f"ResRL: layer={self.layer!r} must be an integer or one of {', '.join(LAYERS)}")
-        if not isinstance(self.measure_lld, bool):
-            raise ValueError(f"ResRL: measure_lld={self.measure_lld!r} must be True or False")
+        for name in ("shuffle", "measure_lld"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"ResRL: {name}={getattr(self, name)!r} must be True or False")
 
 
 def _require_one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -43,15 +43,11 @@ def active_groups(group: Tensor, positive: Tensor, num_groups: int, config: ResR
     return (positives >= config.min_positive_tokens) & (negatives > 0)
 
 
-def non_finite_groups(
-    tokens: Tokens, residual: Tensor, sequence_ids: Tensor, config: ResRLConfig, exchange: Exchange
-) -> Tensor:
-    """Tell which groups have a hidden state that is NaN or infinite: it shows in the residuals.
+def non_finite_groups(tokens: Tokens, sequence_ids: Tensor, config: ResRLConfig, exchange: Exchange) -> Tensor:
+    """Tell which groups have a hidden state that is NaN or infinite.
 
     Args:
-        tokens: of active groups.
-        residual: (num_rows,) float32, e of each; NaN where the state is not finite, or one of those that span the
-            subspace.
+        tokens: whose states are looked at.
         sequence_ids: (num_rows,) int64, the sequence of each token, for the error.
         config: settings.
         exchange: to the ranks that hold the rest of the batch.
@@ -62,13 +58,10 @@ def non_finite_groups(
     Raises:
         NonFiniteError: there is one, and ``config.on_failure`` is "stop"; raised on every rank.
     """
-    suspects = tokens.where(~torch.isfinite(residual[tokens.row]))
-    per_group = exchange.sum(suspects.counts())
+    sums = [take(tokens.hidden, part).sum(1, dtype=torch.float32) for part in tokens.row.split(ROWS_AT_A_TIME)]
+    bad = tokens.where(~torch.isfinite(torch.cat(sums)))
+    per_group = exchange.sum(bad.counts())
     if config.on_failure == "stop" and per_group.any():
-        parts = suspects.row.split(ROWS_AT_A_TIME)
-        sums = [take(tokens.hidden, part).sum(1, dtype=torch.float32) for part in parts]
-        bad = suspects.row[~torch.isfinite(torch.cat(sums))]
-        count = int(exchange.sum(torch.tensor([len(bad)])))
-        message = f"ResRL: hidden states of {count} response tokens are NaN or infinite; check the model"
-        raise NonFiniteError(torch.unique(sequence_ids[bad]), message)
+        message = f"ResRL: hidden states of {int(per_group.sum())} response tokens are NaN or infinite; check the model"
+        raise NonFiniteError(torch.unique(sequence_ids[bad.row]), message)
     return per_group > 0

@@ -80,7 +80,7 @@ def lld_proxy(alignment: Tensor, negative: Tensor, group: Tensor, num_groups: in
     """Foresee how much an update will disturb each group's positive sequences: mean a(x-) (arXiv 2605.00380).
 
     Args:
-        alignment: (num_tokens,) a, NaN in groups without a subspace.
+        alignment: (num_tokens,) a, or interference in its place, NaN in groups without a subspace.
         negative: (num_tokens,) bool, tokens of negative sequences.
         group: (num_tokens,) int64 in [0, num_groups).
         num_groups: number of groups, on all ranks the same.

@@ -10,7 +10,7 @@ def grouped_quantiles(values: Tensor, group: Tensor, num_groups: int, quantiles:
     """Linear-interpolation quantiles of every group by one sort.
 
     Args:
-        values: (n,) float32 >= 0.
+        values: (n,) float32, none of them NaN.
         group: (n,) int64 in [0, num_groups).
         num_groups: number of groups, below 2**31.
         quantiles: each in [0, 1].
@@ -18,9 +18,12 @@ def grouped_quantiles(values: Tensor, group: Tensor, num_groups: int, quantiles:
     Returns:
         (num_groups, len(quantiles)) float64, as ``torch.quantile`` has it; NaN for an empty group.
     """
-    # the bits of non-negative floats sort like the floats: one int64 key holds the group and the value
-    key = (group << 32) | values.clamp_min(0).contiguous().view(torch.int32).long()
-    ordered = (torch.sort(key).values & 0xFFFFFFFF).int().view(torch.float32).double()
+    # one int64 key holds the group and the value: bits of floats sort like the floats once the order of the negative
+    # ones, which have the sign bit, is reversed; adding 0 makes -0 into 0
+    bits = (values + 0.0).view(torch.int32)
+    ascending = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long() + (1 << 31)
+    bits = ((torch.sort((group << 32) | ascending).values & 0xFFFFFFFF) - (1 << 31)).int()
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).view(torch.float32).double()
     counts = torch.bincount(group, minlength=num_groups)
     first = counts.cumsum(0) - counts
     last = (counts - 1).clamp_min(0)

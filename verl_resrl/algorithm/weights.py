@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.config import NEED_LOGITS, ResRLConfig
+from verl_resrl.algorithm.controls import shuffled_weights
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.groups import active_groups, non_finite_groups
+from verl_resrl.algorithm.nthr import nthr_weights, share_of_right
 from verl_resrl.algorithm.residual import choose_backend, residual_and_alignment
 from verl_resrl.algorithm.sampling import hash64, positions_in_runs
 from verl_resrl.algorithm.shared_subspaces import subspaces_of_groups
@@ -25,7 +27,8 @@ class TokenWeights:
     """What ResRL says about each token.
 
     Attributes:
-        weights: (num_tokens,) float32 in [xi, 1]; 1 for tokens of positive sequences and of inactive groups.
+        weights: (num_tokens,) float32 in [xi, 1], with ``weighting`` "nthr" in [0, 1]; 1 for tokens of positive
+            sequences and of inactive groups.
         residual: (num_tokens,) float32, e; NaN where the group has no basis.
         alignment: (num_tokens,) float32, a; NaN likewise.
         active: (num_groups,) bool, in the order of the sorted unique group ids: groups that got weights.
@@ -50,6 +53,7 @@ def token_weights(
     token_keys: Tensor | None = None,
     exchange: Exchange | None = None,
     entropy: Tensor | None = None,
+    interference: Tensor | None = None,
 ) -> TokenWeights:
     """Compute the ResRL weight of every response token (arXiv 2605.00380).
 
@@ -70,6 +74,9 @@ def token_weights(
             of the whole batch on one rank.
         entropy: (num_tokens,) float32 >= 0, entropy of the old policy where it chose the token; taken in place of the
             residual by ``config.weighting`` "entropy", and unused otherwise.
+        interference: (num_tokens,) float32, what ``interference`` returns for the same tokens; needed by
+            ``config.weighting`` "interference" and "nthr", and unused otherwise. A group for which it is NaN counts as
+            not finite.
 
     Returns:
         TokenWeights, on the device of ``sequence_ids``; ``active`` is that of the groups of all ranks.
@@ -80,7 +87,8 @@ def token_weights(
     """
     config = ResRLConfig() if config is None else config
     exchange = Exchange() if exchange is None else exchange
-    _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, token_keys, entropy)
+    _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, token_keys)
+    _check_scores(config, entropy, interference, len(hidden))
     device = sequence_ids.device
     backend = choose_backend(backend, hidden.dtype, device, min(config.rank, hidden.shape[1]))
     if token_keys is None:
@@ -89,10 +97,11 @@ def token_weights(
         token_keys = hash64(sequence_ids, positions_in_runs(sequence_ids))
 
     all_group_ids = torch.unique(exchange.gather(torch.unique(group_ids)))
+    group_of_sequence = torch.searchsorted(all_group_ids, group_ids)
     tokens = Tokens(
         hidden=hidden,
         row=torch.arange(len(hidden), device=device),
-        group=torch.searchsorted(all_group_ids, group_ids)[sequence_ids],
+        group=group_of_sequence[sequence_ids],
         positive=is_positive[sequence_ids],
         key=token_keys,
         num_groups=len(all_group_ids),
@@ -109,15 +118,34 @@ def token_weights(
         e, a = residual_and_alignment(hidden, rest.row, rest.counts()[fitted.present], fitted.subspaces, backend)
         residual[rest.row], alignment[rest.row] = e, a
 
-        spoiled = non_finite_groups(tokens, residual, sequence_ids, config, exchange)
+        # a state that is not finite shows in the residuals: in its own, or in all of the group whose subspace it spans
+        suspects = tokens.where(~residual[tokens.row].isfinite())
+        spoiled = exchange.sum(suspects.counts()) > 0
+        if spoiled.any():
+            non_finite_groups(suspects, sequence_ids, config, exchange)
+        if interference is not None and config.weighting in NEED_LOGITS:
+            unknown = tokens.where(interference[tokens.row].isnan())
+            spoiled = spoiled | (exchange.sum(unknown.counts()) > 0)
         non_finite[active] = spoiled
         rows = tokens.row[spoiled[tokens.group]]
         residual[rows] = alignment[rows] = torch.nan
-        negatives = tokens.of_groups(~spoiled)
-        negatives = negatives.where(~negatives.positive)
-        score = entropy if config.weighting == "entropy" and entropy is not None else residual
-        weights[negatives.row] = weights_of_negatives(score[negatives.row], negatives, config, seed, exchange)
-    return TokenWeights(weights, residual, alignment, active & ~non_finite, non_finite)
+        active = active & ~non_finite
+    if active.any():
+        tokens = tokens.of_groups(~spoiled)
+        if config.weighting == "nthr":
+            assert interference is not None
+            share = share_of_right(group_of_sequence, is_positive, len(all_group_ids), exchange)[active]
+            sequence = sequence_ids[tokens.row]
+            weights[tokens.row] = nthr_weights(interference[tokens.row], tokens, sequence, share, config.beta, exchange)
+        negatives = tokens.where(~tokens.positive)
+        if config.weighting != "nthr":
+            score = {"entropy": entropy, "interference": interference}.get(config.weighting, residual)
+            assert score is not None
+            weights[negatives.row] = weights_of_negatives(score[negatives.row], negatives, config, exchange)
+        if config.shuffle:
+            own = weights[negatives.row]
+            weights[negatives.row] = shuffled_weights(own, negatives.group, negatives.key, seed, exchange)
+    return TokenWeights(weights, residual, alignment, active, non_finite)
 
 
 def _check_arguments(
@@ -127,7 +155,6 @@ def _check_arguments(
     is_positive: Tensor,
     config: ResRLConfig,
     token_keys: Tensor | None,
-    entropy: Tensor | None,
 ) -> None:
     if not isinstance(config, ResRLConfig):
         raise ValueError(f"ResRL: config must be a ResRLConfig, not {type(config).__name__}")
@@ -140,15 +167,20 @@ def _check_arguments(
     _check_vector("is_positive", is_positive, len(group_ids), torch.bool)
     if token_keys is not None:
         _check_vector("token_keys", token_keys, len(hidden), torch.int64)
-    if entropy is not None:
-        _check_vector("entropy", entropy, len(hidden), torch.float32)
-    elif config.weighting == "entropy":
-        raise ValueError("ResRL: weighting='entropy' needs entropy, (num_tokens,) of torch.float32")
     if len(sequence_ids) and not 0 <= int(sequence_ids.min()) <= int(sequence_ids.max()) < len(group_ids):
         raise ValueError(
             f"ResRL: sequence_ids must be in [0, {len(group_ids)}), the number of sequences, "
             f"not in [{int(sequence_ids.min())}, {int(sequence_ids.max())}]"
         )
+
+
+def _check_scores(config: ResRLConfig, entropy: Tensor | None, interference: Tensor | None, length: int) -> None:
+    needed = {"entropy": "entropy", **dict.fromkeys(NEED_LOGITS, "interference")}.get(config.weighting)
+    for name, score in (("entropy", entropy), ("interference", interference)):
+        if score is not None:
+            _check_vector(name, score, length, torch.float32)
+        elif name == needed:
+            raise ValueError(f"ResRL: weighting={config.weighting!r} needs {name}, (num_tokens,) of torch.float32")
 
 
 def _check_vector(name: str, vector: Tensor, length: int, dtype: torch.dtype) -> None:

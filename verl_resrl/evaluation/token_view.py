@@ -10,14 +10,15 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from verl_resrl.algorithm.config import ResRLConfig
-from verl_resrl.algorithm.weights import token_weights
+from verl_resrl.algorithm.interference import interference
+from verl_resrl.algorithm.weights import TokenWeights, token_weights
 from verl_resrl.evaluation.generate import free_memory, load_model
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.samples import Sample
@@ -25,7 +26,8 @@ from verl_resrl.evaluation.settings import Settings
 from verl_resrl.evaluation.states import response_ids, response_states
 
 TOKENS_FILE = "tokens.jsonl"
-SHOWN_SETTINGS = ("weighting", "rank", "layer", "hidden_state_at", "q_low", "q_high", "xi")
+BOTH_WEIGHTINGS = ("residual", "interference")  # beside that of the training
+SHOWN_SETTINGS = ("weighting", "shuffle", "rank", "layer", "hidden_state_at", "q_low", "q_high", "xi")
 
 
 def write_token_view(
@@ -38,10 +40,11 @@ def write_token_view(
 ) -> None:
     """Write the first problems that have right and wrong responses, token by token.
 
-    A row has ``problem``, ``prompt``, ``negative`` (the first wrong response: ``tokens``, their ``weights`` and
-    ``residuals``), ``positive`` (the first right one: ``tokens``) and ``weighed``: the settings of ResRL behind the
-    weights, ``of_training`` if they are those of the training, and the number of ``responses`` in the group, which in
-    an evaluation are more than in training. Responses are tokenized again, see ``states.response_ids``.
+    A row has ``problem``, ``prompt``, ``negative`` (the first wrong response: ``tokens``, their ``weights``,
+    ``residuals`` and ``interferences``, and ``weights_by`` either of these two), ``positive`` (the first right one:
+    ``tokens``) and ``weighed``: the settings of ResRL behind the weights, ``of_training`` if they are those of the
+    training, and the number of ``responses`` in the group, which in an evaluation are more than in training. Responses
+    are tokenized again, see ``states.response_ids``.
 
     Args:
         folder: of the evaluation.
@@ -76,21 +79,31 @@ def write_token_view(
 
 
 def _view(
-    model: Any, problem: Problem, group: Sequence[Sample], tokenizer: Any, config: ResRLConfig
+    model: Any, problem: Problem, samples: Sequence[Sample], tokenizer: Any, config: ResRLConfig
 ) -> dict[str, Any] | None:
     """One row, or None where ResRL gives no weights because there are too few tokens."""
-    responses = [response_ids(sample, tokenizer) for sample in group]
+    responses = [response_ids(sample, tokenizer) for sample in samples]
     wanted = (config.layer, config.hidden_state_at)
-    states = response_states(model, problem.prompt_ids, responses, [wanted], config.weighting == "entropy")
+    with_entropy = config.weighting == "entropy"
+    states = response_states(model, problem.prompt_ids, responses, [wanted], with_entropy, config.top_tokens)
     hidden = states.hidden[wanted]
     lengths = torch.tensor([len(ids) for ids in responses], device=hidden.device)
-    sequence = torch.repeat_interleave(torch.arange(len(group), device=hidden.device), lengths)
-    correct = torch.tensor([sample.correct for sample in group], device=hidden.device)
-    out = token_weights(hidden, sequence, torch.zeros_like(lengths), correct, config, entropy=states.entropy)
+    sequence = torch.repeat_interleave(torch.arange(len(samples), device=hidden.device), lengths)
+    correct = torch.tensor([sample.correct for sample in samples], device=hidden.device)
+    assert states.predictions is not None
+    inputs, token_ids, top_ids, top_probs, slopes = states.predictions
+    group = (sequence, torch.zeros_like(lengths), correct)
+    score = interference(inputs, token_ids, top_ids, top_probs, *group, config, top_slopes=slopes)
+
+    def weigh(settings: ResRLConfig) -> TokenWeights:
+        return token_weights(hidden, *group, settings, entropy=states.entropy, interference=score)
+
+    out = weigh(config)
     if not out.active.all():
         return None
-    negative = next(i for i, sample in enumerate(group) if not sample.correct and responses[i])
-    positive = next(i for i, sample in enumerate(group) if sample.correct and responses[i])
+    weights_by = {name: weigh(replace(config, weighting=name, shuffle=False)).weights for name in BOTH_WEIGHTINGS}
+    negative = next(i for i, sample in enumerate(samples) if not sample.correct and responses[i])
+    positive = next(i for i, sample in enumerate(samples) if sample.correct and responses[i])
     own = sequence == negative
     return {
         "prompt": problem.prompt,
@@ -98,6 +111,8 @@ def _view(
             "tokens": _texts(responses[negative], tokenizer),
             "weights": out.weights[own].tolist(),
             "residuals": out.residual[own].tolist(),
+            "interferences": score[own].tolist(),
+            "weights_by": {name: weights[own].tolist() for name, weights in weights_by.items()},
         },
         "positive": {"tokens": _texts(responses[positive], tokenizer)},
     }

@@ -72,3 +72,26 @@ def negative_advantage_scale(data: TensorDict, exchange: Exchange) -> float:
     left = torch.stack([(size * data["resrl_weights"].values()).sum(), size.sum()])
     weighted, whole = exchange.sum(left).tolist()
     return weighted / whole if whole > 0 else 1.0
+
+
+def predicted_displacement(data: TensorDict, exchange: Exchange) -> float | None:
+    """Foresee what pushing down the wrong responses of a mini-batch does to the right ones (arXiv 2505.18830).
+
+    To first order in the output head, a step of unit length on the negative tokens changes the positive log-likelihood
+    of their groups by the sum of A_t w_t I_t: advantage, weight, interference.
+
+    Args:
+        data: mini-batch with the jagged fields advantages, resrl_weights and, if it was computed, resrl_interference.
+        exchange: to the ranks that hold the rest of the mini-batch.
+
+    Returns:
+        This sum for each positive token of the groups that got weights, below 0 where right responses will become less
+        likely. Its scale says nothing: learning rate and optimizer are left out. None without interference.
+    """
+    if "resrl_interference" not in data:
+        return None
+    score, advantage = data["resrl_interference"].values().double(), data["advantages"].values().double()
+    pushes = advantage.clamp(max=0) * data["resrl_weights"].values() * score
+    positive = (advantage >= 0) & ~score.isnan()
+    total, tokens = exchange.sum(torch.stack([pushes.nansum(), positive.double().sum()])).tolist()
+    return total / tokens if tokens else None

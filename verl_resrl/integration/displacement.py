@@ -14,8 +14,8 @@ from verl.utils import tensordict_utils as tu
 
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.lld import lld_proxy, means, rank_correlation
-from verl_resrl.algorithm.weights import TokenWeights
 from verl_resrl.integration.batch import Batch, response_values
+from verl_resrl.integration.batch_weights import Weighed
 
 
 class Displacement:
@@ -25,7 +25,7 @@ class Displacement:
         data: the batch of this rank, after its old_log_prob pass.
         batch: what ``read_batch`` made of it.
         sequence_ids: (num_tokens,) int64 sequence of each wanted token.
-        out: weights of the wanted tokens.
+        weighed: weights of the wanted tokens, and their interference.
         log_probs: jagged (num_sequences, length) under the old policy.
         exchange: to the ranks that hold the rest of the batch.
 
@@ -39,11 +39,11 @@ class Displacement:
         data: TensorDict,
         batch: Batch,
         sequence_ids: Tensor,
-        out: TokenWeights,
+        weighed: Weighed,
         log_probs: Tensor,
         exchange: Exchange,
     ) -> None:
-        self._active = out.active.cpu()
+        self._active = weighed.out.active.cpu()
         generated = batch.wanted.split(batch.response_lengths.tolist())
         has_tokens = torch.tensor([bool(row.any()) for row in generated])
         rows = (batch.positive & has_tokens & self._active[batch.group_ids]).nonzero()[:, 0]
@@ -54,8 +54,12 @@ class Displacement:
         self._old = self._mean_log_probs([log_probs[row] for row in rows.tolist()])
 
         negative, groups = ~batch.positive[sequence_ids], batch.group_ids[sequence_ids]
-        proxy = lld_proxy(out.alignment.cpu(), negative, groups, len(self._active), exchange)
-        self._proxy = proxy[self._active]
+        scores = {"": weighed.out.alignment, "_interference": weighed.interference}
+        self._proxies = {
+            name: lld_proxy(score.cpu(), negative, groups, len(self._active), exchange)[self._active]
+            for name, score in scores.items()
+            if score is not None
+        }
 
     def metrics(self, log_probs: Tensor, exchange: Exchange) -> dict[str, float]:
         """Compare with the log-probabilities under the updated policy.
@@ -68,13 +72,18 @@ class Displacement:
             ``resrl/lld_proxy``: mean alignment of a group's negative tokens; ``resrl/lld_measured``: mean
             log pi_new - log pi_old over the response tokens of a positive sequence, over the positive sequences of a
             group; both averaged over the groups that got weights. ``resrl/lld_rank_correlation``: Spearman's, over
-            these groups, between the proxy and the measured drop (minus the change); absent where it is not defined.
+            these groups, between the proxy and the measured drop (minus the change), and
+            ``resrl/lld_rank_correlation_interference`` with mean interference, where that was computed, as the proxy;
+            absent where it is not defined.
         """
         new = self._mean_log_probs(list(log_probs.unbind())[: len(self._groups)])
         change = means(new - self._old, self._groups, len(self._active), exchange)[self._active]
-        result = {"resrl/lld_proxy": self._proxy.mean().item(), "resrl/lld_measured": change.mean().item()}
-        correlation = rank_correlation(self._proxy, -change)
-        return result if correlation is None else result | {"resrl/lld_rank_correlation": correlation}
+        result = {"resrl/lld_proxy": self._proxies[""].mean().item(), "resrl/lld_measured": change.mean().item()}
+        for name, proxy in self._proxies.items():
+            correlation = rank_correlation(proxy, -change)
+            if correlation is not None:
+                result["resrl/lld_rank_correlation" + name] = correlation
+        return result
 
     def _mean_log_probs(self, rows: list[Tensor]) -> Tensor:
         """(n,) float64 mean over the tokens that the model generated, of each positive sequence."""

@@ -18,17 +18,18 @@ from torch import Tensor, nn
 from verl.utils import tensordict_utils as tu
 from verl.utils.device import get_device_name
 
-from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.config import NEED_LOGITS, ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.groups import NonFiniteError
 from verl_resrl.integration.advantages import (
     OWN_ESTIMATOR,
     check_sessions,
     negative_advantage_scale,
+    predicted_displacement,
     weighted_advantages,
 )
 from verl_resrl.integration.batch import Batch, read_batch
-from verl_resrl.integration.batch_weights import weight_fields, weights_of_batch
+from verl_resrl.integration.batch_weights import nothing_weighed, weight_fields, weights_of_batch
 from verl_resrl.integration.displacement import Displacement
 from verl_resrl.integration.failed_rewards import (
     GIVEN_UP,
@@ -39,6 +40,7 @@ from verl_resrl.integration.failed_rewards import (
     message,
 )
 from verl_resrl.integration.faults import GuardedEngineMixin, step_of
+from verl_resrl.integration.head_tap import HeadStates, logit_cap
 from verl_resrl.integration.metrics import fallback_metrics, group_metrics
 from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
 
@@ -63,6 +65,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
             getattr(engine_config, "rollouts", 0), 0 if replaced else getattr(engine_config, "prompts", 0)
         )
         self._states: ResponseStates | None = None
+        self._head_states: HeadStates | None = None
         self._metrics: dict[str, float] = {}
         self._displacement: Displacement | None = None
 
@@ -71,9 +74,28 @@ class ResRLEngineMixin(GuardedEngineMixin):
         super().initialize()
         layer = self._tapped_layer() if self._resrl is not None else None
         self._tap = None if layer is None else HiddenStateTap(layer)
+        self._head_tap = HiddenStateTap(self._output_head()) if layer is not None and self._wants_head() else None
+
+    def _wants_head(self) -> bool:
+        """Whether interference is computed: it decides about weights, or a measurement is set beside it."""
+        if self._resrl is None:
+            return False
+        return self._resrl.weighting in NEED_LOGITS or (self._resrl.measure_lld and self._has_whole_logits())
 
     def _tapped_layer(self) -> nn.Module | None:
         """The decoder layer whose input is wanted; None where another process of this replica has it."""
+        raise NotImplementedError
+
+    def _output_head(self) -> nn.Module:
+        """The output head, on the process that has the tapped layer.
+
+        Raises:
+            ValueError: it cannot be told which one it is.
+        """
+        raise NotImplementedError
+
+    def _has_whole_logits(self) -> bool:
+        """Whether a process sees the whole distribution of a prediction."""
         raise NotImplementedError
 
     # -- old_log_prob pass ---------------------------------------------------------------------------------------
@@ -98,8 +120,8 @@ class ResRLEngineMixin(GuardedEngineMixin):
             output = super().infer_batch(data, loss_function)
             self._metrics = group_metrics(batch, torch.zeros_like(batch.active), exchange)
             self._metrics |= judged
-            nothing = torch.empty(0)
-            output["model_output"].update(weight_fields(batch, nothing, nothing, nothing))
+            nothing = nothing_weighed(batch, with_interference=self._head_tap is not None)
+            output["model_output"].update(weight_fields(batch, nothing))
             return output
 
         states = ResponseStates(
@@ -110,44 +132,64 @@ class ResRLEngineMixin(GuardedEngineMixin):
             self._resrl.hidden_offload,
         )
         data[_ROW] = torch.arange(len(batch.group_ids))
-        self._states = states
-        self._tap.start()
+        head_states = None
+        if self._head_tap is not None:
+            responses = torch.cat([row.cpu() for row in data["responses"].unbind()])
+            head_states = HeadStates(batch, responses, self._resrl, logit_cap(self.model_config.hf_config))
+        self._states, self._head_states = states, head_states
+        taps = [tap for tap in (self._tap, self._head_tap) if tap is not None]
         try:
+            for tap in taps:
+                tap.start()
             output = super().infer_batch(data, loss_function)
         finally:
-            self._tap.stop()
-            self._states = None
+            for tap in taps:
+                tap.stop()
+            self._states = self._head_states = None
             data.pop(_ROW)
         try:
-            weights = self._weigh(data, batch, states, output["model_output"], exchange)
+            weights = self._weigh(data, batch, states, head_states, output["model_output"], exchange)
             self._metrics |= judged
         except NonFiniteError as error:
             raise self.non_finite_hidden_states(error, data) from None
         output["model_output"].update(weights)
         return output
 
-    def _keep(self, hidden: Tensor, starts: Tensor, micro_batch: TensorDict) -> None:
-        """Keep the hidden states of the response tokens of a micro-batch.
+    def _keep(self, hidden: Tensor, head: tuple[Tensor, Tensor] | None, starts: Tensor, data: TensorDict) -> None:
+        """Keep what was tapped of the response tokens of a micro-batch.
 
         Args:
             hidden: (n, d), of all its positions.
+            head: (n, d) inputs of the output head and (n, ...) predictions, where they are wanted.
             starts: (num_sequences,) int64 on the CPU, row at which each of its sequences begins.
-            micro_batch: has the number of each sequence in the whole batch.
+            data: the micro-batch; has the number of each sequence in the whole batch.
         """
         assert self._states is not None
-        self._states.store(hidden, micro_batch[_ROW].cpu(), starts)
+        sequences = data[_ROW].cpu()
+        self._states.store(hidden, sequences, starts)
+        if self._head_states is not None:
+            assert head is not None
+            self._head_states.store(*head, sequences, starts)
 
     def _weigh(
-        self, data: TensorDict, batch: Batch, states: ResponseStates, model_output: dict[str, Any], exchange: Exchange
+        self,
+        data: TensorDict,
+        batch: Batch,
+        states: ResponseStates,
+        head_states: HeadStates | None,
+        model_output: dict[str, Any],
+        exchange: Exchange,
     ) -> dict[str, Tensor]:
         """Turn the hidden states that were kept into what verl's batch gets; also sets what the update reports."""
         assert self._resrl is not None
         begin = time.perf_counter()
-        out, metrics = weights_of_batch(batch, states, model_output, self._resrl, self.engine_config.seed, exchange)
+        seed = self.engine_config.seed
+        weighed, metrics = weights_of_batch(batch, states, head_states, model_output, self._resrl, seed, exchange)
+        out = weighed.out
         if self._resrl.measure_lld and out.active.any():
             log_probs = model_output["log_probs"]
-            self._displacement = Displacement(data, batch, states.sequence_ids, out, log_probs, exchange)
-        fields = weight_fields(batch, out.weights, out.residual, out.alignment)
+            self._displacement = Displacement(data, batch, states.sequence_ids, weighed, log_probs, exchange)
+        fields = weight_fields(batch, weighed)
         metrics["resrl/seconds"] = time.perf_counter() - begin
         metrics["resrl/exchange_seconds"] = exchange.seconds
         metrics["resrl/exchange_gb"] = exchange.bytes_sent / 1e9
@@ -183,6 +225,9 @@ class ResRLEngineMixin(GuardedEngineMixin):
         own = self._metrics | fallback_metrics(self._metrics, failure, data["resrl_weights"], data["uid"], exchange)
         metrics.update({name: [value] for name, value in own.items()})
         metrics["resrl/negative_advantage_scale"] = [negative_advantage_scale(data, exchange)]
+        predicted = predicted_displacement(data, exchange)
+        if predicted is not None:
+            metrics["resrl/lld_predicted"] = [predicted]
         if self._displacement is not None and tu.get_non_tensor_data(data, key="update_lr_scheduler", default=False):
             metrics.update({name: [value] for name, value in self._measure_displacement().items()})
         return outputs

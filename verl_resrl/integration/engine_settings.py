@@ -5,7 +5,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.algorithm.config import NEED_LOGITS, ResRLConfig
 
 MODEL_TYPE = "resrl"  # of verl's engine registry, under which the engines of a ResRL run are found
 
@@ -44,4 +44,30 @@ def check_engine(name: str, strategies: Collection[str], strategy: str) -> None:
         advice = f"add resrl_engine={other}" if other != name else f"ResRL does not run on {strategy}"
         raise ValueError(
             f"ResRL: resrl_engine={name} is for {' and '.join(strategies)}, the actor's is {strategy}: {advice}"
+        )
+
+
+def check_logits(weighting: str, fused_kernels: bool, tensor_parallel: int = 1) -> None:
+    """Refuse weightings that look at the model's predictions where nobody has them.
+
+    Args:
+        weighting: ``resrl.weighting``.
+        fused_kernels: ``actor_rollout_ref.model.use_fused_kernels``, which never make logits.
+        tensor_parallel: ranks that share Megatron's output head.
+
+    Raises:
+        ValueError: there are no whole logits; says what to change.
+    """
+    if weighting not in NEED_LOGITS:
+        return
+    if fused_kernels:
+        raise ValueError(
+            f"ResRL: resrl.weighting={weighting} needs logits, which fused kernels never make: set "
+            "actor_rollout_ref.model.use_fused_kernels=False"
+        )
+    if tensor_parallel > 1:
+        raise ValueError(
+            f"ResRL: resrl.weighting={weighting} needs whole logits, and with tensor parallelism a rank has a "
+            "part of the vocabulary: set actor_rollout_ref.actor.megatron.tensor_model_parallel_size=1 (pipeline and "
+            "context parallelism work)"
         )

@@ -22,10 +22,10 @@ from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.integration.advantages import OWN_ESTIMATOR
 from verl_resrl.integration.engine import ResRLEngineMixin
-from verl_resrl.integration.engine_settings import MODEL_TYPE, check_engine, resrl_settings
+from verl_resrl.integration.engine_settings import MODEL_TYPE, check_engine, check_logits, resrl_settings
 from verl_resrl.integration.tap import layer_index
 
-_HIDDEN = "resrl_hidden"
+_HIDDEN, _HEAD_INPUTS, _PREDICTIONS = "resrl_hidden", "resrl_head_inputs", "resrl_predictions"
 if TYPE_CHECKING:
     _MegatronEngine = MegatronEngineWithLMHead
 else:
@@ -47,7 +47,8 @@ class ResRLMegatronEngineConfig(McoreEngineConfig):
 
     Raises:
         ValueError: a setting is out of range, the old_log_prob pass, which ResRL needs, is skipped, the actor runs on
-            another engine, or ``measure_lld`` is asked for with pipeline parallelism.
+            another engine, ``measure_lld`` is asked for with pipeline parallelism, or a weighting that needs whole
+            logits where there are none.
     """
 
     resrl: Any = field(default_factory=ResRLConfig)
@@ -62,6 +63,7 @@ class ResRLMegatronEngineConfig(McoreEngineConfig):
         super().__post_init__()
         check_engine("megatron", ("megatron",), self.actor_strategy)
         object.__setattr__(self, "resrl", resrl_settings(self.resrl, self.bypass_mode))
+        check_logits(self.resrl.weighting, self.use_fused_kernels, self.tensor_model_parallel_size)
         if self.resrl.measure_lld and self.pipeline_model_parallel_size > 1:
             raise ValueError(
                 "ResRL: resrl.measure_lld=True needs pipeline_model_parallel_size=1: its extra pass starts on the last "
@@ -98,21 +100,38 @@ class ResRLMegatronMixin(ResRLEngineMixin, _MegatronEngine):
             f"stage, which has {[layer.layer_number for layer in layers]}; choose another resrl.layer or layout"
         )
 
-    def _lm_head_logits_processor(self, logits: Tensor, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """Compute verl's outputs of a micro-batch and put the tapped hidden states beside them.
+    def _output_head(self) -> nn.Module:
+        model = unwrap_model(self.module[-1])
+        return getattr(model, "language_model", model).output_layer
+
+    def _has_whole_logits(self) -> bool:
+        return self.engine_config.tensor_model_parallel_size == 1
+
+    def _lm_head_logits_processor(
+        self, logits: Tensor, label: Tensor, temperature: Tensor, **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """Compute verl's outputs of a micro-batch and put what was tapped beside them.
 
         Args:
             logits: (batch, length, vocabulary of this rank); (1, packed length, ...) with remove-padding.
-            args: passed on to verl's engine, like kwargs.
+            label: (batch, length) the tokens that are predicted.
+            temperature: (batch, length), 0 at padding; verl divides the logits by it in place.
             kwargs: passed on to verl's engine.
         """
-        outputs = super()._lm_head_logits_processor(logits, *args, **kwargs)
+        predictions = None
+        if self._head_states is not None:
+            predictions = self._head_states.predictions(logits.flatten(0, 1), temperature.flatten())
+        outputs = super()._lm_head_logits_processor(logits, label, temperature, **kwargs)
         if self._states is not None:
             assert self._tap is not None
             hidden = self._tap.take()  # (length, batch, d), of this rank's part of the length if sequence parallel
             if self.tf_config.sequence_parallel:
                 hidden = gather_sequence(hidden)
             outputs[_HIDDEN] = hidden.transpose(0, 1).contiguous()
+        if predictions is not None:
+            assert self._head_tap is not None
+            outputs[_HEAD_INPUTS] = self._head_tap.take().transpose(0, 1).contiguous()
+            outputs[_PREDICTIONS] = predictions.unflatten(0, label.shape)
         return outputs
 
     def _gradient_is_finite(self) -> bool:
@@ -126,10 +145,11 @@ class ResRLMegatronMixin(ResRLEngineMixin, _MegatronEngine):
         return not Exchange(torch.distributed.group.WORLD, get_device_name()).sum(torch.tensor([bad])).item()
 
     def prepare_model_outputs(self, output: dict[str, Any], data: TensorDict) -> Any:
-        """Take the hidden states out of a micro-batch's outputs and keep those of its response tokens."""
-        hidden = output.pop(_HIDDEN, None)
+        """Take what was tapped out of a micro-batch's outputs and keep that of its response tokens."""
+        hidden, inputs, predictions = (output.pop(name, None) for name in (_HIDDEN, _HEAD_INPUTS, _PREDICTIONS))
         if hidden is not None:
-            self._keep(hidden.values(), hidden.offsets()[:-1].cpu(), data)
+            head = None if inputs is None else (inputs.values(), predictions.values())
+            self._keep(hidden.values(), head, hidden.offsets()[:-1].cpu(), data)
         return super().prepare_model_outputs(output, data)
 
 

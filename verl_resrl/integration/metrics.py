@@ -52,6 +52,25 @@ def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchan
     }
 
 
+def interference_metrics(score: Tensor, exchange: Exchange) -> dict[str, float]:
+    """Summarise the interference of a batch.
+
+    Args:
+        score: (n,) float32 interference of the wanted tokens of negative sequences, NaN in groups without.
+        exchange: to the ranks that hold the rest of the batch.
+
+    Returns:
+        ``resrl/interference_mean``, and ``resrl/interference_negative_frac``, the share of tokens whose penalty helps
+        the positive sequences; nothing where no group was active.
+    """
+    score = score[~score.isnan()].double()
+    sums = exchange.sum(torch.stack([score.sum(), (score < 0).double().sum(), torch.ones_like(score).sum()]))
+    total, helps, count = sums.tolist()
+    if not count:
+        return {}
+    return {"resrl/interference_mean": total / count, "resrl/interference_negative_frac": helps / count}
+
+
 def group_metrics(batch: Batch, non_finite: Tensor, exchange: Exchange) -> dict[str, float]:
     """Count the prompt groups of a batch that got weights, and the others by reason.
 
@@ -85,15 +104,16 @@ def group_metrics(batch: Batch, non_finite: Tensor, exchange: Exchange) -> dict[
     }
 
 
-def memory_metrics(hidden: Tensor, device: torch.device) -> dict[str, float]:
+def memory_metrics(hidden: Tensor, head_bytes: int, device: torch.device) -> dict[str, float]:
     """Say how much memory this rank has used.
 
     Args:
         hidden: hidden states that were held.
+        head_bytes: of inputs and predictions of the output head that were held beside them.
         device: that computes.
 
     Returns:
-        ``resrl/hidden_gb``, 10^9 bytes of hidden states; ``resrl/hidden_offloaded``, 1 if they were in host memory;
+        ``resrl/hidden_gb``, 10^9 bytes of both; ``resrl/hidden_offloaded``, 1 if they were in host memory;
         ``resrl/peak_gb``, the most that was allocated on the device so far (on a CPU: the process's resident size).
     """
     if device.type == "cpu":
@@ -101,7 +121,7 @@ def memory_metrics(hidden: Tensor, device: torch.device) -> dict[str, float]:
     else:
         peak = torch.get_device_module(device).max_memory_allocated()
     return {
-        "resrl/hidden_gb": hidden.numel() * hidden.element_size() / 1e9,
+        "resrl/hidden_gb": (hidden.nbytes + head_bytes) / 1e9,
         "resrl/hidden_offloaded": float(hidden.device != device),
         "resrl/peak_gb": peak / 1e9,
     }

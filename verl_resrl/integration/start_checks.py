@@ -15,7 +15,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from verl_resrl.integration.engine_settings import MODEL_TYPE
+from verl_resrl.integration.engine_settings import MODEL_TYPE, check_logits
 from verl_resrl.integration.start_data import StartError, check_files
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,11 @@ def remarks(config: DictConfig) -> Iterator[str]:
         yield (
             f"ResRL: algorithm.adv_estimator={estimator} gives wrong responses no advantage: there is nothing to weigh"
         )
+    if config.resrl.measure_lld and not has_whole_logits(config):
+        yield (
+            "ResRL: resrl.measure_lld=True measures displacement without resrl/interference_mean and lld_predicted: "
+            "with fused kernels or Megatron's tensor parallelism no process has whole logits"
+        )
     if config.actor_rollout_ref.rollout.n == 1:
         yield "ResRL: actor_rollout_ref.rollout.n=1: one response is never right and wrong, so nothing is weighed"
     if config.actor_rollout_ref.actor.policy_loss.loss_mode == "geo_mean":
@@ -61,6 +66,18 @@ def remarks(config: DictConfig) -> Iterator[str]:
         )
 
 
+def has_whole_logits(config: DictConfig) -> bool:
+    """Whether a process of the actor will see the whole distribution of a prediction."""
+    return _kernels_and_ranks(config) == (False, 1)
+
+
+def _kernels_and_ranks(config: DictConfig) -> tuple[bool, int]:
+    """Whether kernels are fused, and how many ranks share an output head."""
+    actor = config.actor_rollout_ref.actor
+    ranks = actor.megatron.tensor_model_parallel_size if actor.strategy == "megatron" else 1
+    return bool(config.actor_rollout_ref.model.get("use_fused_kernels")), ranks
+
+
 def check_model(config: DictConfig) -> None:
     """Look at a model that is here: a name on the hub is looked up by verl.
 
@@ -68,9 +85,15 @@ def check_model(config: DictConfig) -> None:
         config: verl's, composed.
 
     Raises:
-        StartError: its tokenizer has no chat template, or ResRL does not support its architecture.
+        StartError: its tokenizer has no chat template, or ResRL does not support its architecture, or not with these
+            settings.
     """
     settings = config.actor_rollout_ref.model
+    if settings.get("model_type") == MODEL_TYPE:
+        try:
+            check_logits(config.resrl.weighting, *_kernels_and_ranks(config))
+        except ValueError as error:
+            raise StartError(str(error)) from None
     folder = Path(str(settings.path)).expanduser()
     if not (folder / "config.json").is_file():
         return

@@ -185,7 +185,7 @@ MEGATRON_NAMES = (
     Name("verl.workers.config:McoreEngineConfig", ("tensor_model_parallel_size", "sequence_parallel"), (MEGATRON,)),
     Name("verl.utils.megatron_utils:unwrap_model", (), (MEGATRON,)),
     Name(_MEGATRON, ("model_config", "engine_config"), (MEGATRON,)),
-    Name(f"{_MEGATRON}._lm_head_logits_processor", ("logits",), (MEGATRON,)),
+    Name(f"{_MEGATRON}._lm_head_logits_processor", ("logits", "label", "temperature"), (MEGATRON,)),
     Name(f"{_MEGATRON}.prepare_model_outputs", ("output", "data"), (MEGATRON,)),
 )
 

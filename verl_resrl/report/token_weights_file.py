@@ -11,6 +11,7 @@ from verl_resrl.report.run_folders import Evaluation, Run
 from verl_resrl.runs.files import RunError
 
 SHOWN_PROBLEMS = 20  # of each run, so that the page stays small
+AS_TRAINED = "as trained"
 ROUNDING = 1e-6  # weights are float32
 
 
@@ -22,8 +23,9 @@ def token_views(runs: Sequence[Run]) -> tuple[list[dict[str, Any]], list[str]]:
 
     Returns:
         For each such run ``{"name", "step", "problems": [{"problem", "prompt", "negative": {"tokens", "weights",
-        "residuals"}, "positive": {"tokens"}, "weighed"}]}``, ``weighed`` a sentence, residuals
-        that are not finite as None; and notes of what was left out.
+        "residuals", "interferences"}, "positive": {"tokens"}, "weighed"}]}``: ``weights`` by what they come from,
+        "as trained" first, ``weighed`` a sentence, scores that are not finite or not on record None; and notes of what
+        was left out.
 
     Raises:
         RunError: a line is broken.
@@ -62,17 +64,21 @@ def _problems(evaluation: Evaluation) -> list[dict[str, Any]]:
 def _problem(row: dict[str, Any]) -> dict[str, Any]:
     negative = row["negative"]
     tokens = [str(token) for token in negative["tokens"]]
-    weights = [float(weight) for weight in negative["weights"]]
-    residuals = [None if x is None or not math.isfinite(x) else float(x) for x in negative["residuals"]]
+    given = {AS_TRAINED: negative["weights"]} | {f"by {x}": w for x, w in negative.get("weights_by", {}).items()}
+    weights = {name: [float(weight) for weight in values] for name, values in given.items()}
+    scores = [negative["residuals"], negative.get("interferences", [None] * len(tokens))]
+    residuals, interferences = ([None if x is None or not math.isfinite(x) else float(x) for x in s] for s in scores)
     positive = [str(token) for token in row["positive"]["tokens"]]
-    if not len(tokens) == len(weights) == len(residuals):
-        raise ValueError(f"{len(tokens)} tokens, {len(weights)} weights, {len(residuals)} residuals")
-    if not all(0 <= weight <= 1 + ROUNDING for weight in weights):
+    counts = {f"weights {name}": len(values) for name, values in weights.items()}
+    for name, count in (counts | {"residuals": len(residuals), "interferences": len(interferences)}).items():
+        if count != len(tokens):
+            raise ValueError(f"{len(tokens)} tokens, {count} {name}")
+    if not all(0 <= weight <= 1 + ROUNDING for values in weights.values() for weight in values):
         raise ValueError("a weight outside [0, 1]")
     return {
         "problem": int(row["problem"]),
         "prompt": str(row["prompt"]),
-        "negative": {"tokens": tokens, "weights": weights, "residuals": residuals},
+        "negative": {"tokens": tokens, "weights": weights, "residuals": residuals, "interferences": interferences},
         "positive": {"tokens": positive},
         "weighed": _how_weighed(row.get("weighed")),
     }

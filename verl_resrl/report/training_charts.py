@@ -15,6 +15,7 @@ from verl_resrl.report.styles import WEIGHT_COLOURS, Style
 WINDOWS = (1, 10)  # steps averaged; the page shows the last one first
 BINS = [f"resrl/weight_bin_{i}" for i in range(len(WEIGHT_COLOURS))]
 PROXY, MEASURED, RANK_CORRELATION = "resrl/lld_proxy", "resrl/lld_measured", "resrl/lld_rank_correlation"
+PREDICTED, RANK_OF_INTERFERENCE = "resrl/lld_predicted", "resrl/lld_rank_correlation_interference"
 BAND = "Line: mean over seeds. Band: smallest to largest seed."
 
 # metric, title, unit, how to read it
@@ -122,8 +123,19 @@ def diagnostic_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> di
         "direction; a cloud without slope, that it does not. Both also drift with training, so a correlation over "
         "steps is no proof that one causes the other.",
         (),
-        {"": _lld(training, styles)},
+        {"": _against_measured(training, PROXY, "proxy", styles)},
         _not_logged(training, PROXY, MEASURED, advice=" Train with measure_lld=true."),
+    )
+    charts["predicted"] = Chart(
+        "predicted",
+        "Likelihood displacement: prediction against measurement",
+        "One point a step. Across: what pushing down the wrong responses is predicted to do to the right ones, from "
+        "interference, weights and advantages, before the update; left of 0 it harms them; the scale says nothing. Up: "
+        "measured change of the right responses' log-likelihood by the update, in which their own push has its part, "
+        "too. Points that rise to the right mean that displacement is foreseen.",
+        (),
+        {"": _against_measured(training, PREDICTED, "predicted", styles)},
+        _not_logged(training, PREDICTED, MEASURED, advice=" Train with measure_lld=true."),
     )
     return charts
 
@@ -140,9 +152,9 @@ def lld_correlations(training: pd.DataFrame) -> list[dict]:
         training: of ``tables.training_table``.
 
     Returns:
-        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps"}``: Spearman's rank correlation of the
-        proxy with the measured drop (minus the change) over the steps of a run, and the mean of those that were logged
-        within a step. None where undefined or not logged.
+        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps", "interference_within_steps"}``: Spearman's
+        rank correlation of the proxy with the measured drop (minus the change) over the steps of a run, and the means
+        of those that were logged within a step, of the proxy and of interference. None where undefined or not logged.
     """
     rows = []
     for (method, seed), run in training[training["metric"].isin([PROXY, MEASURED])].groupby(["method", "seed"]):
@@ -151,13 +163,18 @@ def lld_correlations(training: pd.DataFrame) -> list[dict]:
             continue
         varied = len(both) > 2 and bool((both.nunique() > 1).all())
         over = float(stats.spearmanr(both[PROXY], -both[MEASURED]).statistic) if varied else None
-        chosen = (training["method"] == method) & (training["seed"] == seed) & (training["metric"] == RANK_CORRELATION)
-        within = training[chosen]["value"].dropna()
+        own = training[(training["method"] == method) & (training["seed"] == seed)]
         rows.append(
             {"method": str(method), "seed": int(seed), "num_steps": len(both), "over_steps": over}
-            | {"within_steps": float(within.mean()) if len(within) else None}
+            | {"within_steps": _mean_of(own, RANK_CORRELATION)}
+            | {"interference_within_steps": _mean_of(own, RANK_OF_INTERFERENCE)}
         )
     return rows
+
+
+def _mean_of(training: pd.DataFrame, metric: str) -> float | None:
+    logged = training[training["metric"] == metric]["value"].dropna()
+    return float(logged.mean()) if len(logged) else None
 
 
 def over_seeds(training: pd.DataFrame, metric: str, window: int) -> dict[str, pd.DataFrame]:
@@ -238,22 +255,22 @@ def _weights(training: pd.DataFrame, method: str) -> go.Figure:
     return figure.update_yaxes(range=[0, 1])
 
 
-def _lld(training: pd.DataFrame, styles: Mapping[str, Style]) -> go.Figure:
-    figure = empty_figure("proxy", "measured change")
-    wide = training[training["metric"].isin([PROXY, MEASURED])].pivot(
+def _against_measured(training: pd.DataFrame, metric: str, label: str, styles: Mapping[str, Style]) -> go.Figure:
+    figure = empty_figure(label, "measured change")
+    wide = training[training["metric"].isin([metric, MEASURED])].pivot(
         index=["method", "seed", "step"], columns="metric", values="value"
     )
-    wide = wide.reindex(columns=[PROXY, MEASURED]).dropna().reset_index()
+    wide = wide.reindex(columns=[metric, MEASURED]).dropna().reset_index()
     for method in (name for name in styles if (wide["method"] == name).any()):
         part = wide[wide["method"] == method]
         figure.add_scatter(
-            x=part[PROXY],
+            x=part[metric],
             y=part[MEASURED],
             mode="markers",
             name=method,
             marker={"color": styles[method].colour, "symbol": styles[method].symbol, "size": 7, "opacity": 0.6},
             customdata=part[["seed", "step"]],
-            hovertemplate=f"{method} seed %{{customdata[0]}}, step %{{customdata[1]}}<br>proxy %{{x:.4g}}<br>"
+            hovertemplate=f"{method} seed %{{customdata[0]}}, step %{{customdata[1]}}<br>{label} %{{x:.4g}}<br>"
             "measured %{y:+.4g}<extra></extra>",
         )
     return figure

@@ -58,27 +58,35 @@ showRows();
 
 if (views.length) {
   const at = (id) => document.getElementById(id);
-  const run = at("view-run"), problem = at("view-problem"), negative = at("view-negative");
+  const run = at("view-run"), problem = at("view-problem"), by = at("view-weights"), negative = at("view-negative");
   let chosen = -1;
 
   const current = () => views[run.value].problems[problem.value];
 
   function choose(index) {
-    const { tokens, weights, residuals } = current().negative;
+    const { tokens } = current().negative;
     if (!(index >= 0 && index < tokens.length)) return;
     negative.children[chosen]?.classList.remove("chosen");
     chosen = index;
     negative.children[chosen].classList.add("chosen");
     at("view-readout").textContent =
-      `Token ${index + 1} of ${tokens.length}: ${JSON.stringify(tokens[index])}, ${describe(weights[index], residuals[index])}`;
+      `Token ${index + 1} of ${tokens.length}: ${JSON.stringify(tokens[index])}, ${describe(index)}`;
   }
 
-  const describe = (weight, residual) =>
-    `weight ${weight.toFixed(2)}, residual ${residual === null ? "not defined" : residual.toPrecision(3)}`;
+  const number = (value) => (value === null ? "not defined" : value.toPrecision(3));
+
+  function describe(index) {
+    const { weights, residuals, interferences } = current().negative;
+    return `weight ${weights[by.value][index].toFixed(2)}, residual ${number(residuals[index])}, ` +
+      `interference ${number(interferences[index])}`;
+  }
 
   function show() {
     const shown = current();
-    const { tokens, weights, residuals } = shown.negative;
+    const { tokens } = shown.negative, names = Object.keys(shown.negative.weights);
+    const wanted = names.includes(by.value) ? by.value : names[0];
+    by.replaceChildren(...names.map((name) => new Option(name, name, false, name === wanted)));
+    const weights = shown.negative.weights[wanted];
     chosen = -1;
     at("view-weighed").textContent = shown.weighed;
     at("view-prompt").textContent = shown.prompt;
@@ -88,7 +96,7 @@ if (views.length) {
       span.className = `w${Math.min(9, Math.floor(weights[index] * 10))}`;
       span.classList.toggle("one-line", !token.includes("\n")); // it and its number stay together
       span.textContent = token;
-      span.title = describe(weights[index], residuals[index]);
+      span.title = describe(index);
       span.dataset.weight = weights[index].toFixed(1);
       span.dataset.index = index;
       return span;
@@ -103,6 +111,7 @@ if (views.length) {
 
   run.addEventListener("change", listProblems);
   problem.addEventListener("change", show);
+  by.addEventListener("change", show);
   at("view-numbers").addEventListener("change", (event) => negative.classList.toggle("numbers", event.target.checked));
   for (const event of ["mouseover", "click"]) {
     negative.addEventListener(event, ({ target }) => {

@@ -1,0 +1,144 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which weighting lowers wrong responses with least harm to right ones? One step, on any model and data, on a CPU."""
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from mixed_groups import add_arguments, mixed_groups
+from one_step import NONE, WEIGHTINGS, Group, Outcome, step, weights_of_group
+
+from verl_resrl import ResRLConfig
+from verl_resrl.algorithm.lld import rank_correlation
+from verl_resrl.evaluation.generate import load_model
+from verl_resrl.evaluation.settings import EvaluationError
+from verl_resrl.statistics.intervals import bootstrap_interval
+
+EPILOG = """\
+For each problem with right and wrong responses, one gradient step in all parameters, of the same length for all, that
+pushes the wrong responses down with each token weighted; then how far the log-likelihood of right and of wrong
+responses moved. Nothing is trained: every step is taken back.
+
+example, with the quickstart's model:
+  python examples/study/mechanism.py outputs/quickstart/start-*/model outputs/quickstart/data-*/train.parquet \\
+      --reward-file verl_resrl/tasks/countdown.py
+"""
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    parser.add_argument("--rank", type=int, default=ResRLConfig.rank, help="directions of the subspaces (64)")
+    parser.add_argument("--length", type=float, default=2e-3, help="of the step in all parameters (0.002)")
+    return parser.parse_args(arguments)
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Sample responses, and take a step under each weighting on every group that has both kinds.
+
+    Returns:
+        ``settings``, ``groups`` (of each its ``proxies`` and ``outcomes`` by weighting), and what ``summarise`` makes
+        of them.
+
+    Raises:
+        EvaluationError: model, data or reward cannot be used.
+    """
+    config, model, groups = ResRLConfig(rank=options.rank), None, []
+    for number, group in mixed_groups(options):
+        model = load_model(options.model).float().cpu() if model is None else model
+        found = _measure_group(model, group, config, options.length)
+        if found is not None:
+            groups.append({"problem": number, **found})
+            print(f"\r{len(groups)} of {options.groups} groups", end="", file=sys.stderr, flush=True)
+        if len(groups) == options.groups:
+            break
+    print(file=sys.stderr)
+    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+    return {"settings": settings, **summarise(groups), "groups": groups}
+
+
+def _measure_group(model: Any, group: Group, config: ResRLConfig, length: float) -> dict[str, Any] | None:
+    """One group; None where there are too few tokens for weights."""
+    weights, proxies = weights_of_group(model, group, config)
+    if proxies["interference"] != proxies["interference"]:
+        return None
+    outcomes: dict[str, Outcome] = {}
+    for name, values in weights.items():
+        outcome = step(model, group, values, length)
+        if outcome is not None:  # NTHR may spare every token of a group
+            outcomes[name] = outcome
+    return {"proxies": proxies, "outcomes": {name: asdict(outcome) for name, outcome in outcomes.items()}}
+
+
+def summarise(groups: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over groups with intervals, and rank correlations.
+
+    Args:
+        groups: of ``measure``.
+
+    Returns:
+        ``weightings``: by name, the number of ``groups`` and for ``right``, ``wrong`` and ``gap``, the difference of
+        the two, mean and 95% bootstrap interval over groups; ``rank_correlations``: of mean alignment and mean
+        interference with the drop of right responses by an unweighted step of unit rate.
+    """
+    changes: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    for group in groups:
+        for name, outcome in group["outcomes"].items():
+            right, wrong = outcome["right"], outcome["wrong"]
+            changes[name].append((right, wrong, right - wrong))
+    weightings = {}
+    for name in (name for name in WEIGHTINGS if name in changes):
+        table = torch.tensor(changes[name], dtype=torch.float64).numpy()
+        low, high = bootstrap_interval(table)
+        columns = zip(("right", "wrong", "gap"), table.mean(0), low, high, strict=True)
+        weightings[name] = {"groups": len(table), **{column: [float(x) for x in row] for column, *row in columns}}
+    unweighted = [group["outcomes"][NONE] for group in groups]
+    drop = -torch.tensor([outcome["right"] * outcome["norm"] for outcome in unweighted])
+    correlations = {
+        proxy: rank_correlation(torch.tensor([group["proxies"][proxy] for group in groups]), drop)
+        for proxy in ("alignment", "interference")
+    }
+    return {"weightings": weightings, "rank_correlations": correlations}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as a table in Markdown."""
+    lines = ["| weighting | groups | right | wrong | right minus wrong |", "|---|---|---|---|---|"]
+    for name, row in result["weightings"].items():
+        figures = (row[column] for column in ("right", "wrong", "gap"))
+        cells = [f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]" for mean, low, high in figures]
+        lines.append(f"| {name} | {row['groups']} | {' | '.join(cells)} |")
+    found = ((name, "not defined" if x is None else f"{x:+.3f}") for name, x in result["rank_correlations"].items())
+    correlations = ", ".join(f"{name} {value}" for name, value in found)
+    return "\n".join([*lines, "", f"Rank correlation over groups with the drop of right responses: {correlations}"])
+
+
+def main() -> int:
+    """Run the test; 0, or 1 with one line if something cannot be used."""
+    options = parse(sys.argv[1:])
+    try:
+        result = measure(options)
+    except EvaluationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if not result["groups"]:
+        advice = "take more --rollouts, or another model"
+        print(f"error: no problem has both right and wrong responses: {advice}", file=sys.stderr)
+        return 1
+    print(table(result))
+    if options.out is not None:
+        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

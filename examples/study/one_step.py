@@ -1,0 +1,149 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""One step on the wrong responses of a group, under each weighting: what it does to right and to wrong ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verl_resrl import ResRLConfig, interference, token_weights
+from verl_resrl.evaluation.states import DEFAULT, response_states
+
+CONSUMING = ("last", "consuming")
+NONE, REVERSED = "none", "interference reversed"
+WEIGHTINGS = (
+    NONE,
+    "residual",
+    "residual, consuming",
+    "residual shuffled",
+    "entropy",
+    "interference",
+    "interference shuffled",
+    REVERSED,
+    "nthr",
+)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The responses to one problem.
+
+    Attributes:
+        prompt_ids: of the problem.
+        responses: tokens of each response.
+        correct: (num_responses,) bool.
+    """
+
+    prompt_ids: Sequence[int]
+    responses: Sequence[Sequence[int]]
+    correct: Tensor
+
+    @property
+    def sequence(self) -> Tensor:
+        """(num_tokens,) int64 response of each token, response after response."""
+        lengths = torch.tensor([len(response) for response in self.responses])
+        return torch.repeat_interleave(torch.arange(len(lengths)), lengths)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one step of a weighting did to a group.
+
+    Attributes:
+        right: mean change of a right response's log-likelihood.
+        wrong: of a wrong one's.
+        norm: length of the gradient before it was normalised.
+    """
+
+    right: float
+    wrong: float
+    norm: float
+
+
+def weights_of_group(model: Any, group: Group, config: ResRLConfig) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """Weigh the wrong tokens of a group in every way.
+
+    Args:
+        model: that wrote the responses, of Hugging Face transformers.
+        group: with right and wrong responses.
+        config: settings; ``weighting``, ``shuffle`` and ``hidden_state_at`` are set here.
+
+    Returns:
+        By name, the (num_tokens,) float32 weights, and what foresees displacement: mean ``alignment`` and mean
+        ``interference`` of the wrong tokens.
+    """
+    states = response_states(model, group.prompt_ids, group.responses, [DEFAULT, CONSUMING], True, config.top_tokens)
+    assert states.predictions is not None
+    inputs, token_ids, top_ids, top_probs, slopes = states.predictions
+    sequence = group.sequence.to(inputs.device)
+    rest = (sequence, torch.zeros(len(group.responses), dtype=torch.int64), group.correct)
+    score = interference(inputs, token_ids, top_ids, top_probs, *rest, config, top_slopes=slopes)
+
+    def weigh(at: tuple[str | int, str] = DEFAULT, **settings: Any) -> Any:
+        changed = replace(config, **settings)
+        return token_weights(states.hidden[at], *rest, changed, entropy=states.entropy, interference=score)
+
+    residual = weigh()
+    weights = {
+        NONE: torch.ones_like(residual.weights),
+        "residual": residual.weights,
+        "residual, consuming": weigh(CONSUMING).weights,
+        "residual shuffled": weigh(shuffle=True).weights,
+        "entropy": weigh(weighting="entropy").weights,
+        "interference": weigh(weighting="interference").weights,
+        "interference shuffled": weigh(weighting="interference", shuffle=True).weights,
+        "nthr": weigh(weighting="nthr").weights,
+    }
+    weights[REVERSED] = 1.0 + config.xi - weights["interference"]
+    wrong = ~group.correct[group.sequence]
+    proxies = {"alignment": residual.alignment[wrong].mean().item(), "interference": score[wrong].mean().item()}
+    return {name: weights[name] for name in WEIGHTINGS}, proxies
+
+
+def step(model: Any, group: Group, weights: Tensor, length: float) -> Outcome | None:
+    """Push the wrong tokens down by one normalised gradient step in all parameters, look, and take it back.
+
+    Args:
+        model: of Hugging Face transformers, on a CPU.
+        group: with right and wrong responses.
+        weights: (num_tokens,) float32; those of the wrong tokens are scaled to sum to 1.
+        length: of the step, Euclidean, over all parameters.
+
+    Returns:
+        What it did; None if no wrong token has a weight.
+    """
+    wrong = ~group.correct[group.sequence]
+    weights = torch.where(wrong, weights, 0.0)
+    if not weights.sum() > 0:
+        return None
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    before = log_probs(model, group)
+    gradients = torch.autograd.grad((before * weights / weights.sum()).sum(), parameters, allow_unused=True)
+    moves = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
+    norm = torch.stack([gradient.norm() for _, gradient in moves]).norm()
+    saved = [parameter.detach().clone() for parameter, _ in moves]
+    with torch.no_grad():
+        for parameter, gradient in moves:
+            parameter.sub_(gradient, alpha=float(length / norm))
+        change = log_probs(model, group) - before
+        for (parameter, _), old in zip(moves, saved, strict=True):
+            parameter.copy_(old)
+    total = torch.zeros(len(group.responses)).index_add_(0, group.sequence, change.detach())
+    return Outcome(total[group.correct].mean().item(), total[~group.correct].mean().item(), norm.item())
+
+
+def log_probs(model: Any, group: Group) -> Tensor:
+    """(num_tokens,) float32 log-probability of each response token, in one padded pass."""
+    start = len(group.prompt_ids)
+    width = start + max(map(len, group.responses))
+    ids = torch.zeros(len(group.responses), width, dtype=torch.int64)
+    mask = torch.zeros(len(ids), width, dtype=torch.int64)
+    for row, response in enumerate(group.responses):  # padded on the right
+        whole = torch.tensor([*group.prompt_ids, *response])
+        ids[row, : len(whole)], mask[row, : len(whole)] = whole, 1
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, start - 1 : -1]
+    own = logits.float().log_softmax(-1).gather(2, ids[:, start:, None])[..., 0]
+    return own[mask[:, start:].bool()]

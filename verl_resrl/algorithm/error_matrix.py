@@ -1,0 +1,114 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""M = sum over positive tokens of delta c^T: what ``interference`` needs to know of a group's positive tokens.
+
+delta is a token's sparse prediction error, c the coordinates of its head input: (tokens of the support, directions) a
+group. Its numbers are summed up as integers, so that the sum is the same to the bit in any order and on any number of
+ranks: each is a multiple of 2^-38 of the largest coordinate of its group, finer than float32, which it comes from.
+"""
+
+import torch
+from torch import Tensor
+
+from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.tokens import Tokens
+
+FRACTION_BITS = 38  # leaves room for 2^24 positive tokens in an int64
+BYTES_OF_ENTRY = 16  # of M: the sum as int64, once more while it is exchanged, and then as float32
+VOCABULARY = 2**32  # a group and a token of the vocabulary in one int64
+
+
+class ErrorMatrix:
+    """M of the groups of one chunk.
+
+    Args:
+        group: (n,) int64 group of each token of these groups on this rank.
+        ids: (n, m) int64 support of its prediction error.
+        errors: (n, m) float32 in [-1, 1], the error.
+        coordinates: (n, k) float32 of its head input.
+        positive: (n,) bool, whether its sequence is positive.
+        num_groups: number of groups, those of other chunks included.
+        size: tokens that are worked on together.
+        exchange: to the ranks that hold the rest of these groups.
+    """
+
+    def __init__(
+        self,
+        group: Tensor,
+        ids: Tensor,
+        errors: Tensor,
+        coordinates: Tensor,
+        positive: Tensor,
+        num_groups: int,
+        size: int,
+        exchange: Exchange,
+    ) -> None:
+        self._size = size
+        group, ids, errors, coordinates = (part[positive] for part in (group, ids, errors, coordinates))
+        self._keys = torch.unique(exchange.gather(torch.unique(_keys(group, ids))))
+        largest = torch.zeros(num_groups, device=group.device)
+        largest = largest.scatter_reduce_(0, group, coordinates.abs().amax(1), "amax")
+        shift = FRACTION_BITS - torch.frexp(exchange.gather(largest[None]).amax(0)).exponent
+        # one row more: what is outside of the support
+        total = torch.zeros(len(self._keys) + 1, coordinates.shape[1], dtype=torch.int64, device=group.device)
+        for first in range(0, len(group), size):
+            own = slice(first, first + size)
+            terms = errors[own, :, None] * torch.ldexp(coordinates[own], shift[group[own], None])[:, None]
+            total.index_add_(0, self._rows(group[own], ids[own]).flatten(), terms.round_().long().flatten(0, 1))
+        total = exchange.sum(total)
+        self._matrix = total.float()
+        self._matrix[:-1] *= torch.ldexp(torch.ones_like(largest), -shift)[self._keys // VOCABULARY, None]
+
+    def scores(self, group: Tensor, ids: Tensor, errors: Tensor, coordinates: Tensor) -> Tensor:
+        """delta^T M c of tokens of these groups; arguments as above.
+
+        Returns:
+            (n,) float32.
+        """
+        result = torch.empty(len(group), device=group.device)
+        k = coordinates.shape[1]
+        for first in range(0, len(group), self._size):
+            own = slice(first, first + self._size)
+            count = len(group[own])
+            rows = torch.full((self._size, ids.shape[1]), len(self._keys), device=group.device)
+            delta, c = errors.new_zeros(self._size, ids.shape[1]), coordinates.new_zeros(self._size, k)
+            rows[:count], delta[:count], c[:count] = self._rows(group[own], ids[own]), errors[own], coordinates[own]
+            products = (self._matrix[rows] * c[:, None]).sum(-1)
+            result[own] = (products * delta).sum(-1)[:count]
+        return result
+
+    def _rows(self, group: Tensor, ids: Tensor) -> Tensor:
+        """(n, m) int64 rows of M of a support; the last row, which is zero, for what no positive token has."""
+        if not len(self._keys):
+            return torch.zeros_like(ids)
+        keys = _keys(group, ids)
+        rows = torch.searchsorted(self._keys, keys).clamp(max=len(self._keys) - 1)
+        return torch.where(self._keys[rows] == keys, rows, len(self._keys))
+
+
+def chunks_of_groups(tokens: Tokens, ids: Tensor, limit: float, exchange: Exchange) -> list[tuple[int, int]]:
+    """Split the groups into runs whose matrices fit the workspace together; one group at least, whatever it needs.
+
+    Args:
+        tokens: group after group.
+        ids: (n, m) int64 support of their prediction errors.
+        limit: rows that fit.
+        exchange: to the other ranks, which split alike.
+
+    Returns:
+        (first, last + 1) of each run.
+    """
+    support = torch.unique(_keys(tokens.group[tokens.positive], ids[tokens.positive])) // VOCABULARY
+    rows = exchange.sum(torch.bincount(support, minlength=tokens.num_groups)).tolist()
+    starts, used = [0], 0
+    for group, more in enumerate(rows):
+        if used + more > limit and group > starts[-1]:
+            starts.append(group)
+            used = 0
+        used += more
+    return list(zip(starts, [*starts[1:], tokens.num_groups], strict=True))
+
+
+def _keys(group: Tensor, ids: Tensor) -> Tensor:
+    """(n, m) int64: group and token of the vocabulary in one number."""
+    return group[:, None] * VOCABULARY + ids
