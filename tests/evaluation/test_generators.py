@@ -119,6 +119,16 @@ def test_vllm_hands_on_many_responses_at_a_time(start: Callable[..., VLLMGenerat
     assert batches == [64, 64, 22]
 
 
+def test_a_stopped_evaluation_does_not_wait_for_an_engine_that_waits_to_be_read(
+    start: Callable[..., VLLMGenerator],
+) -> None:
+    jobs = [Job(0, number) for number in range(150)]
+    prompt = list(range(5000))  # the stand-in answers with it: more than a pipe holds
+    with closing(start("m", Sampling(8, 8), in_flight=200, last="0-149")) as generator:
+        assert len(next(generator.generate([Problem("p", prompt, row(0))], jobs))) == 64
+    assert generator._process.returncode >= 0  # it ended by itself, before it was killed
+
+
 @pytest.mark.parametrize(("context", "length"), [(None, 16), (99, 16), (12, 12)])
 def test_vllm_is_not_asked_for_more_than_the_context(
     context: int | None, length: int, tmp_path: Path, start: Callable[..., VLLMGenerator]

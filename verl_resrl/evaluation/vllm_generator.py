@@ -112,6 +112,7 @@ class VLLMGenerator:
         process = self._process
         if self._ready:
             self._send(None)
+            process.stdout.close()  # it may be waiting for an answer to be read
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(SECONDS_TO_END)
         if process.poll() is None:

@@ -20,6 +20,7 @@ import signal
 import sys
 import textwrap
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -122,9 +123,12 @@ def main() -> None:
         answer({"ready": True})
         threading.Thread(target=_read, args=[requests], daemon=True).start()  # the engine may fail before the end
         serve(engine, requests, answer)
+    except BrokenPipeError:  # the evaluation was stopped and does not want the rest
+        pass
     except Exception as error:
+        traceback.print_exc()
         answer({"error": reason_of(error)})
-        raise
+        os._exit(1)  # without waiting for the thread that reads
     engine.engine_core.shutdown()
 
 
