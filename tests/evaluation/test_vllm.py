@@ -186,6 +186,7 @@ def test_an_engine_that_does_not_start_says_why_in_one_line(
     ranks: str, vllm_task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1000000")
+    monkeypatch.setenv("VLLM_CPU_SIM_MULTI_NUMA", "1")  # two workers on a machine of one memory node
     code, _, stderr = call(*arguments(vllm_task, tmp_path, "--tensor-parallel-size", ranks))
     assert (code, stderr.count("\n")) == (1, 1)
     assert "vLLM does not start (" in stderr

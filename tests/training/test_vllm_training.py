@@ -47,6 +47,13 @@ def test_resrl_continues_from_a_checkpoint(task: Path, tmp_path: Path, monkeypat
     assert resumed[0]["actor/resrl/active_group_frac"] > 0
 
 
+def test_a_failed_transfer_of_weights_ends_the_run(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vLLM of fewer layers than the trainer's model has no place for the last one's weights."""
+    fewer = "+actor_rollout_ref.rollout.engine_kwargs.vllm.hf_overrides={num_hidden_layers:2}"
+    with pytest.raises(Exception, match=r"layers\.2"):
+        train("grpo", task, tmp_path, monkeypatch, fewer)
+
+
 @pytest.mark.long
 def test_two_ranks_with_a_server_each(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check(train("resrl", task, tmp_path, monkeypatch, "resrl.rank=4", "trainer.n_gpus_per_node=2"))
