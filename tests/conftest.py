@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the tests repeat exactly, and skips what this machine cannot run."""
 
+import importlib.util
 import os
 
 # read when NumPy is imported: the matrices are tiny, more threads cost time
@@ -23,9 +24,13 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked ``gpu`` where there is none."""
-    if torch.cuda.is_available():
-        return
+    """Skip the tests marked ``gpu`` where there is none, and those marked ``vllm`` where it is not installed."""
+    missing = {}
+    if not torch.cuda.is_available():
+        missing["gpu"] = "needs an NVIDIA GPU, and torch sees none"
+    if importlib.util.find_spec("vllm") is None:
+        missing["vllm"] = "needs vLLM: bash scripts/test_vllm.sh installs it for CPUs"
     for item in items:
-        if item.get_closest_marker("gpu"):
-            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU, and torch sees none"))
+        for marker, reason in missing.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))

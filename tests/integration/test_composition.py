@@ -395,3 +395,12 @@ def test_variables_of_verls_helpers_are_where_ray_reads_them() -> None:
     assert set(ours) == {*verls, "env_vars"}
     assert {"VERL_PLATFORM", "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} <= set(ours.env_vars)
     assert all(isinstance(value, str) for value in ours.env_vars.values())
+
+
+def test_rollouts_of_the_cpu_are_by_vllm_where_one_says_so() -> None:
+    base, chosen = (flat(composed("+method=resrl", "+device=cpu", *more)) for more in ((), ("rollout=vllm",)))
+    rollout = "actor_rollout_ref.rollout"
+    assert (base[f"{rollout}.name"], chosen[f"{rollout}.name"]) == ("hf", "vllm")
+    assert {name for name in base if base[name] != chosen.get(name)} == {
+        f"{rollout}.{name}" for name in ("name", "load_format", "enforce_eager", "engine_kwargs.vllm")
+    }

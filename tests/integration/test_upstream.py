@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 import verl_resrl.integration
 from verl_resrl.integration.upstream import missing
-from verl_resrl.integration.upstream_names import MEGATRON_NAMES, NAMES, OUR_KEYS, PASSED_ON, Name
+from verl_resrl.integration.upstream_names import MEGATRON_NAMES, NAMES, OUR_KEYS, PASSED_ON, VLLM_NAMES, Name
 
 PACKAGE = Path(verl_resrl.integration.__file__).parents[1]
 YAML_FILES = sorted((PACKAGE / "integration" / "config").glob("*/*.yaml"))
@@ -26,6 +26,12 @@ def test_name_exists(name: Name) -> None:
 @pytest.mark.parametrize("name", MEGATRON_NAMES, ids=lambda name: name.path)
 def test_name_of_the_megatron_engine_exists(name: Name) -> None:
     pytest.importorskip("megatron.core", reason="Megatron-Core is not installed")
+    assert missing([name]) == []
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize("name", VLLM_NAMES, ids=lambda name: name.path)
+def test_name_of_the_vllm_rollout_exists(name: Name) -> None:
     assert missing([name]) == []
 
 
@@ -45,7 +51,7 @@ def test_what_is_missing_is_named_with_who_needs_it() -> None:
 
 
 def test_table_has_every_name_that_is_imported() -> None:
-    listed = {name.path.replace(":", ".") for name in (*NAMES, *MEGATRON_NAMES)}
+    listed = {name.path.replace(":", ".") for name in (*NAMES, *MEGATRON_NAMES, *VLLM_NAMES)}
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "verl":
@@ -56,7 +62,7 @@ def test_table_has_every_name_that_is_imported() -> None:
 
 
 def test_whoever_is_said_to_need_a_name_exists() -> None:
-    for user in {user for name in (*NAMES, *MEGATRON_NAMES) for user in name.used_by}:
+    for user in {user for name in (*NAMES, *MEGATRON_NAMES, *VLLM_NAMES) for user in name.used_by}:
         path = PACKAGE.parent / user if "/" in user else PACKAGE / user.replace(".", "/")
         assert path.is_dir() or path.with_suffix(".py").is_file(), user
 

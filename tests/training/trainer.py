@@ -22,9 +22,9 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None):
 PROMPTS, RESPONSES = 4, 8
 
 
-def make_task(folder: Path) -> Path:
-    """Write a random model, prompts, and a reward that some responses earn."""
-    save_model("Llama", folder)
+def make_task(folder: Path, **options: Any) -> Path:
+    """Write a random model (with more options of its configuration), prompts, and a reward that some responses earn."""
+    save_model("Llama", folder, **options)
     (folder / "reward.py").write_text(REWARD)
     rows = [
         {

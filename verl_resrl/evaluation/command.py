@@ -118,7 +118,7 @@ def evaluate(
         ),
     ] = None,
     backend: Annotated[
-        str, typer.Option(help="vllm, hf (Hugging Face), or auto: vllm where a GPU and the package are.")
+        str, typer.Option(help="vllm, hf (Hugging Face), or auto: vllm where a GPU and vLLM are.")
     ] = "auto",
     tensor_parallel_size: Annotated[int, typer.Option(help="GPUs that share a model, with vllm.")] = 1,
     verl_args: Annotated[

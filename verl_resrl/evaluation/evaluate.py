@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from verl_resrl.evaluation.context import context_of
 from verl_resrl.evaluation.generate import HFGenerator, Job, Response, Sampling, load_tokenizer
 from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, read_problems
@@ -18,7 +19,7 @@ from verl_resrl.evaluation.rating import codeforces_summary, rating_of, read_use
 from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample, open_samples
 from verl_resrl.evaluation.settings import EvaluationError, Settings, claim_folder, write_json
 from verl_resrl.evaluation.summary import summarize
-from verl_resrl.evaluation.vllm_generator import VLLMGenerator
+from verl_resrl.evaluation.vllm_generator import LOG_FILE, VLLMGenerator
 
 SUMMARY_FILE = "summary.json"
 Report = Callable[[int, int, str], None]  # done, in all, a note
@@ -62,10 +63,12 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
     claim_folder(folder, settings)
     with open_samples(folder) as file:
         tokenizer = load_tokenizer(settings.model)
+        context = context_of(settings.model)
+        longest = settings.max_prompt_tokens if context is None else min(settings.max_prompt_tokens, context - 1)
         problems = read_problems(
             [Path(file) for file in settings.data],
             tokenizer,
-            settings.max_prompt_tokens,
+            longest,
             settings.limit,
             settings.chat_template_kwargs,
         )
@@ -79,7 +82,7 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
             # what fails on an empty response fails now, before a large model is loaded
             sources = {problem.row["data_source"]: problem.row for problem in problems}
             judge.judge(list(sources.values()), [""] * len(sources))
-            with closing(_generator(settings, tokenizer)) as generator:
+            with closing(_generator(settings, folder, tokenizer, context)) as generator:
                 for new in sample_and_judge(generator, judge, problems, jobs, done, tokenizer):
                     file.append(new)
                     right += sum(sample.correct for sample in new)
@@ -119,7 +122,8 @@ def sample_and_judge(
     done: Collection[Job],
     tokenizer: Any,
 ) -> Iterator[list[Sample]]:
-    """Make and judge the responses that are missing; some are judged while the next are made.
+    """Make and judge the responses that are missing; some are judged while the next are made. An engine that ends
+    in mid-run takes nothing with it that was made before.
 
     Args:
         generator: of the responses.
@@ -132,15 +136,22 @@ def sample_and_judge(
     Yields:
         Samples that came together.
     """
-    pool, judged = ThreadPoolExecutor(1), None
+    pool, judged, failure = ThreadPoolExecutor(1), None, None
+    batches = generator.generate(problems, jobs, done)
     try:
-        for batch in generator.generate(problems, jobs, done):
+        while True:
+            try:
+                batch = next(batches, None)
+            except EvaluationError as error:
+                batch, failure = None, error
             if judged is not None:
                 yield judged.result()
+            if batch is None:
+                break
             texts = [tokenizer.decode(response.token_ids, skip_special_tokens=True) for _, response in batch]
             judged = pool.submit(_judged, judge, problems, batch, texts)
-        if judged is not None:
-            yield judged.result()
+        if failure is not None:
+            raise failure
     finally:
         judge.stop()  # Ctrl-C does not wait for the verdicts
         pool.shutdown(wait=False, cancel_futures=True)
@@ -167,10 +178,15 @@ def _judged(
     ]
 
 
-def _generator(settings: Settings, tokenizer: Any) -> HFGenerator | VLLMGenerator:
+def _generator(settings: Settings, folder: Path, tokenizer: Any, context: int | None) -> HFGenerator | VLLMGenerator:
     sampling = Sampling(
-        settings.max_tokens, settings.max_prompt_tokens, settings.temperature, settings.top_p, settings.seed
+        settings.max_tokens,
+        settings.max_prompt_tokens,
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        seed=settings.seed,
+        context=context,
     )
     if settings.backend == "vllm":
-        return VLLMGenerator(settings.model, sampling, settings.tensor_parallel_size)
+        return VLLMGenerator(settings.model, sampling, folder / LOG_FILE, settings.tensor_parallel_size)
     return HFGenerator(settings.model, tokenizer, sampling)

@@ -16,6 +16,7 @@ from verl_resrl.evaluation.models import Target
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import Settings, of_the_samples
 from verl_resrl.evaluation.table import summary_tables
+from verl_resrl.evaluation.vllm_generator import LOG_FILE
 
 
 def evaluate_targets(settings: Mapping[Target, Settings], backend: str, console: Console) -> None:
@@ -37,6 +38,8 @@ def evaluate_targets(settings: Mapping[Target, Settings], backend: str, console:
     finished: dict[str, Path] = {}
     for target, one in settings.items():
         samples = json.dumps(of_the_samples(one), sort_keys=True)
+        if chosen == "vllm":
+            console.print(f"vLLM's log: {target.folder / LOG_FILE}", highlight=False, soft_wrap=True)
         with phases.phase(f"evaluation {target.name}") as phase:
             if samples in finished:  # of another run that started from the same model
                 take_samples(finished[samples], target.folder)

@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Problems -> responses, batch by batch with Hugging Face; ``vllm_generator`` does it with vLLM on a GPU.
+"""Problems -> responses, batch by batch with Hugging Face; ``vllm_generator`` does it with vLLM.
 
 Every response has a seed of its own, made of the evaluation's seed, the problem and the number of the response: all
 models get the same luck, and a response does not depend on what was generated before it, in this process or another.
@@ -40,6 +40,7 @@ class Sampling:
         temperature: 0 takes the most likely token.
         top_p: sample among the most likely tokens that together have this probability.
         seed: of all responses.
+        context: most tokens of a prompt and a response to it together; None if the model names none.
     """
 
     max_tokens: int
@@ -47,6 +48,11 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     seed: int = 0
+    context: int | None = None
+
+    def limit_of(self, prompt_ids: Sequence[int]) -> int:
+        """Longest response to a prompt: what the context leaves, as in verl's rollouts."""
+        return self.max_tokens if self.context is None else min(self.max_tokens, self.context - len(prompt_ids))
 
     def seed_of(self, job: Job) -> int:
         """Seed of one response, below 2**56."""
@@ -65,23 +71,27 @@ def choose_backend(backend: str) -> str:
     """Tell which implementation generates.
 
     Args:
-        backend: "auto" is vLLM where an NVIDIA GPU and the package are, and Hugging Face otherwise.
+        backend: "auto" is vLLM where an NVIDIA GPU and the package are, and Hugging Face otherwise; "vllm" is vLLM
+            wherever it is installed, because there are builds of it that need no GPU.
 
     Returns:
         "vllm" or "hf".
 
     Raises:
-        EvaluationError: "vllm" where it cannot run.
+        EvaluationError: "vllm" where it is not installed.
     """
     import torch
 
     gpu, installed = torch.cuda.is_available(), importlib.util.find_spec("vllm") is not None
-    if backend == "vllm" and not (gpu and installed):
-        missing = "an NVIDIA GPU that torch sees" if installed else "the package vllm (pip install vllm)"
-        raise EvaluationError(f"--backend vllm needs {missing}; use --backend auto for whichever can run")
+    if backend == "vllm":
+        if not installed:
+            raise EvaluationError(
+                "--backend vllm needs the package vllm (pip install vllm); use --backend auto for whichever can run"
+            )
+        return "vllm"
     if backend == "auto" and gpu and not installed:
         logger.warning("vllm is not installed: generating with Hugging Face, which is slower (pip install vllm)")
-    return "vllm" if gpu and installed and backend != "hf" else "hf"
+    return "vllm" if backend == "auto" and gpu and installed else "hf"
 
 
 def load_tokenizer(model: str) -> Any:
@@ -174,7 +184,7 @@ class HFGenerator:
             requests = [
                 Request(
                     problems[job.problem].prompt_ids,
-                    sampling.max_tokens,
+                    sampling.limit_of(problems[job.problem].prompt_ids),
                     temperature=sampling.temperature,
                     top_p=sampling.top_p,
                     seed=sampling.seed_of(job),

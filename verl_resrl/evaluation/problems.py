@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parquet files in verl's format -> problems, and the checks of what a user names before minutes are spent on it."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from verl_resrl.evaluation.settings import HUB_NAME, EvaluationError
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS = ("*.safetensors", "*.bin")
 MEDIA = ("images", "videos", "audios")  # columns from which verl takes what is not text
@@ -39,7 +42,7 @@ def read_problems(
     limit: int | None = None,
     chat_template_kwargs: Mapping[str, Any] | None = None,
 ) -> list[Problem]:
-    """Read the problems whose prompt is short enough; verl leaves longer ones out too.
+    """Read the problems whose prompt is short enough; verl leaves longer ones out too. A warning counts those.
 
     Args:
         files: parquet files, as ``check_parquet`` accepts them.
@@ -52,8 +55,11 @@ def read_problems(
         EvaluationError: every prompt is longer, a row lacks something, or the tokenizer cannot apply its chat template.
     """
     found: list[Problem] = []
+    too_long = 0
     for file in files:
         for number, row in enumerate(pq.read_table(file).to_pylist()):
+            if len(found) == limit:
+                break
             _check_row(row, f"row {number} of {file}")
             try:
                 text = tokenizer.apply_chat_template(
@@ -68,10 +74,12 @@ def read_problems(
                 raise EvaluationError(f"row {number} of {file}: no tokens come of the prompt {text[:80]!r}")
             if len(ids) <= max_prompt_tokens:
                 found.append(Problem(text, ids, row))
-            if len(found) == limit:
-                return found
+            else:
+                too_long += 1
     if not found:
         raise EvaluationError(f"every prompt is longer than {max_prompt_tokens} tokens")
+    if too_long:
+        logger.warning("%d problems are left out: their prompts have over %d tokens", too_long, max_prompt_tokens)
     return found
 
 

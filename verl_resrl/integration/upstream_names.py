@@ -30,6 +30,7 @@ AGENTS, PASS_AT_K, DRY_RUN = "integration.agent_loops", "integration.pass_at_k",
 REGISTERED, DEFAULT_REWARD = "integration.registered", "integration.default_reward"
 SANDBOX_FUSION, BATCH_WEIGHTS = "integration.sandbox_fusion", "integration.batch_weights"
 ROLLOUT, BACKEND, SAMPLER, TRANSFER = "cpu.rollout", "cpu.backend", "cpu.sampler", "cpu.checkpoint_engine"
+VLLM_WORKER = "cpu.vllm_worker"
 ESTIMATORS, REWARD = "integration.estimators", "integration.reward_manager"
 ADVANTAGES = "integration.advantages"
 BATCH, PLATFORM, CALLBACK = "integration.batch", "cpu.platform", "cpu.hydra_callback"
@@ -37,6 +38,7 @@ QUICKSTART = "examples/quickstart"
 _FSDP = "verl.workers.engine.fsdp.transformer_impl:FSDPEngineWithLMHead"
 _MEGATRON = "verl.workers.engine.megatron.transformer_impl:MegatronEngineWithLMHead"
 _AGENT = "verl.experimental.agent_loop.agent_loop"
+_VLLM = "verl.workers.rollout.vllm_rollout"
 _V1 = "verl.trainer.ppo.v1"
 
 NAMES = (
@@ -189,6 +191,17 @@ MEGATRON_NAMES = (
     Name(f"{_MEGATRON}.prepare_model_outputs", ("output", "data"), (MEGATRON,)),
 )
 
+# which need vLLM
+VLLM_NAMES = (
+    Name(f"{_VLLM}.bucketed_weight_transfer:BucketedWeightReceiver", ("receive_weights",), (VLLM_WORKER,)),
+    Name(f"{_VLLM}.utils:vLLMColocateWorkerExtension", ("_get_zmq_handle",), (VLLM_WORKER,)),
+    Name(
+        f"{_VLLM}.utils:vLLMColocateWorkerExtension.update_weights_from_ipc",
+        ("peft_config", "base_sync_done", "use_shm"),
+        (VLLM_WORKER,),
+    ),
+)
+
 # set by our YAML files and known to this package alone
 OUR_KEYS = (
     "resrl",
@@ -216,6 +229,7 @@ OUR_KEYS = (
 PASSED_ON = (
     "ray_kwargs.ray_init",
     "actor_rollout_ref.model.override_config",
+    "actor_rollout_ref.rollout.engine_kwargs.vllm",
     "actor_rollout_ref.actor.fsdp_config.mixed_precision",
     "actor_rollout_ref.ref.fsdp_config.mixed_precision",
 )

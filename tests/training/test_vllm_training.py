@@ -1,0 +1,59 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Trainings with rollouts by a real vLLM on a CPU: verl's own server, and weights that arrive in it.
+
+The rollout starts from dummy weights, so that its probabilities are the trainer's only if the weights have arrived.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training.trainer import make_task, run
+
+pytestmark = [pytest.mark.vllm, pytest.mark.e2e]
+
+STEPS = 3
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a size of heads that vLLM has for CPUs."""
+    return make_task(tmp_path_factory.mktemp("task"), hidden_size=128, head_dim=32)
+
+
+def train(method: str, task: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> list[dict[str, Any]]:
+    return run(method, task, out, monkeypatch, "rollout=vllm", f"trainer.total_training_steps={STEPS}", *overrides)
+
+
+def check(steps: list[dict[str, Any]], count: int = STEPS) -> None:
+    assert len(steps) == count
+    for metrics in steps:
+        assert metrics["training/rollout_probs_diff_max"] < 1e-5
+        assert metrics["actor/grad_norm"] > 0
+        assert 0 < metrics["critic/score/mean"] < 1
+
+
+def test_grpo(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(train("grpo", task, tmp_path, monkeypatch))
+
+
+def test_resrl_continues_from_a_checkpoint(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ("resrl.rank=4", "trainer.save_freq=1")
+    check(train("resrl", task, tmp_path, monkeypatch, *given))
+    resumed = train("resrl", task, tmp_path, monkeypatch, *given, f"trainer.total_training_steps={STEPS + 1}")
+    check(resumed, 1)
+    assert resumed[0]["actor/resrl/active_group_frac"] > 0
+
+
+def test_a_failed_transfer_of_weights_ends_the_run(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vLLM of fewer layers than the trainer's model has no place for the last one's weights."""
+    fewer = "+actor_rollout_ref.rollout.engine_kwargs.vllm.hf_overrides={num_hidden_layers:2}"
+    with pytest.raises(Exception, match=r"layers\.2"):
+        train("grpo", task, tmp_path, monkeypatch, fewer)
+
+
+@pytest.mark.long
+def test_two_ranks_with_a_server_each(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(train("resrl", task, tmp_path, monkeypatch, "resrl.rank=4", "trainer.n_gpus_per_node=2"))
