@@ -17,6 +17,7 @@ from torch import Tensor
 
 from verl_resrl.algorithm.projection import project
 from verl_resrl.algorithm.subspace import Subspaces, layer_norm, take
+from verl_resrl.algorithm.threads import for_each
 
 BACKENDS = ("auto", "torch", "triton")
 TRITON_MAX_RANK = 128  # the projections of a tile of tokens live in registers
@@ -127,14 +128,16 @@ def reference(hidden: Tensor, rows: Tensor, counts: Tensor, subspaces: Subspaces
     fill = (0, -subspaces.basis.shape[2] % VECTOR, 0, -d % VECTOR)
     residual = torch.empty(len(rows), device=rows.device)
     alignment = torch.empty_like(residual)
-    begin = 0
-    for group, count in enumerate(counts.tolist()):
+    ends = counts.cumsum(0).tolist()
+
+    def measure(group: int) -> None:
         basis = torch.nn.functional.pad(subspaces.basis[group], fill)
-        for first in range(begin, begin + count, size):
-            own = slice(first, min(first + size, begin + count))
+        for first in range(ends[group] - int(counts[group]), ends[group], size):
+            own = slice(first, min(first + size, ends[group]))
             x = layer_norm(take(hidden, rows[own])).sub_(subspaces.centroid[group])
             x = torch.nn.functional.pad(x, (0, fill[-1], 0, size - len(x)))
             outside, inside = project(x, basis)
             residual[own], alignment[own] = outside[: own.stop - own.start], inside[: own.stop - own.start]
-        begin += count
+
+    for_each(measure, range(len(counts)), rows.device)
     return residual / d, alignment

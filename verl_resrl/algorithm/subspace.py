@@ -13,9 +13,12 @@ from torch import Tensor
 
 from verl_resrl.algorithm.krylov import block_size, num_vectors, top_right_singular_vectors
 from verl_resrl.algorithm.projection import project
+from verl_resrl.algorithm.threads import for_each
 
 LAYER_NORM_EPS = 1e-5
 ROWS_AT_A_TIME = 128  # whose sums float32 holds
+ROWS_GATHERED = {"cpu": 128}  # and normalised at a time: their copies beside the normalised ones
+ROWS_GATHERED_ELSEWHERE = 1024
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def fit_subspaces(hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, max_w
     if not rows.is_cuda:
         residual, alignment = torch.empty(len(rows)), torch.empty(len(rows))
     first_row = counts.cumsum(0) - counts
-    for chunk in _chunks(counts, d, rank, max_workspace_gb):
+
+    def fit(chunk: Tensor) -> None:
         tokens, present = _gather(hidden, rows, first_row[chunk], counts[chunk], block_size(rank))
         centroid, subspaces.rms[chunk] = _moments(tokens, counts[chunk])
         tokens.addcmul_(present[:, :, None], centroid[:, None], value=-1)  # rows of zeros stay zeros
@@ -118,6 +122,10 @@ def fit_subspaces(hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, max_w
             count = own.stop - own.start
             residual[own] = torch.where(finite, outside[:count] / d, torch.nan)
             alignment[own] = torch.where(finite, inside[:count], torch.nan)
+
+    largest = bytes_of_fit(int(counts.max()) if len(counts) else 0, d, rank)
+    most = max(1, int(max_workspace_gb * 1e9 / largest))
+    for_each(fit, _chunks(counts, d, rank, max_workspace_gb), rows.device, most)
     return Fit(subspaces, residual, alignment)
 
 
@@ -129,11 +137,12 @@ def bytes_of_fit(num_tokens: int, d: int, rank: int) -> int:
         d: hidden size.
         rank: k.
     """
-    vectors = num_vectors(rank)
-    # while gathering: a bfloat16 row, its float32 copy, its normalised form; then the latter with U and U^T X, a few
-    # times a block, and small matrices
-    blocks = 4 * (vectors + 4 * block_size(rank)) * (num_tokens + d)
-    return max(10 * num_tokens * d, 4 * num_tokens * d + blocks) + 40 * vectors**2
+    vectors = min(num_tokens, d, num_vectors(rank))
+    iterated = vectors == num_vectors(rank)
+    # the normalised tokens, gathered a few rows at a time; U and U^T X where the method iterates, and a few times a
+    # block; small matrices
+    rows = (vectors if iterated else 0) + 4 * block_size(rank)
+    return 4 * num_tokens * d + 4 * rows * (num_tokens + d) + 40 * vectors**2
 
 
 def _chunks(counts: Tensor, d: int, rank: int, max_workspace_gb: float) -> list[Tensor]:
@@ -160,8 +169,11 @@ def _gather(hidden: Tensor, rows: Tensor, first_row: Tensor, counts: Tensor, blo
     slots = torch.arange(-(-int(counts.max()) // block) * block, device=rows.device)
     present = slots < counts[:, None]
     index = rows[first_row[:, None] + slots * present]  # elsewhere a token of the same group
-    tokens = layer_norm(take(hidden, index.flatten())).view(*index.shape, -1)
-    return tokens.mul_(present[:, :, None]), present.float()
+    tokens = torch.empty(index.numel(), hidden.shape[1], device=rows.device)
+    size = ROWS_GATHERED.get(rows.device.type, ROWS_GATHERED_ELSEWHERE)
+    for part, own in zip(tokens.split(size), index.flatten().split(size), strict=True):
+        part.copy_(layer_norm(take(hidden, own)))
+    return tokens.view(*index.shape, -1).mul_(present[:, :, None]), present.float()
 
 
 def _moments(tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
