@@ -14,6 +14,7 @@ from benchmarks.token_weights_cost import REPEATS, SIZES
 from verl_resrl import ResRLConfig, interference, token_weights
 
 OURS, BASELINE = "interference", "resrl"
+HIDDEN_SIZES = (1024, 2560)  # of the sizes of the question weights
 VOCABULARY = 151936  # Qwen3's
 CONTEXTS = 128  # kinds of places in a text, each with its own likely tokens
 
@@ -27,6 +28,7 @@ def interference_cases(device: str) -> list[Case]:
     return [
         Case("interference", name, partial(measure, name, size, device, REPEATS[device]))
         for size in SIZES[device]
+        if size.d in HIDDEN_SIZES
         for name in [f"{size.tokens} tokens, {size.dtype_name}"]
     ]
 
@@ -52,7 +54,7 @@ def measure(case: str, size: Size, device: str, repeats: int) -> list[Measuremen
     }
     values = interleaved_seconds(calls, repeats)
     for method, call in calls.items():
-        values[method]["peak_bytes"] = peak_bytes(call, device)
+        values[method]["peak_bytes"] = peak_bytes(call, device, size.groups)
     rows = [row for method in calls for row in measurements("interference", case, method, size, values[method])]
     return rows + ratios(rows, BASELINE)
 

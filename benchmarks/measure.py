@@ -37,7 +37,7 @@ def interleaved_seconds(calls: Mapping[str, Callable[[], object]], repeats: int)
     return {name: _quantiles(values) for name, values in seconds.items()}
 
 
-def peak_bytes(call: Callable[[], object], device: str, one_thread: bool = False) -> int:
+def peak_bytes(call: Callable[[], object], device: str, groups: int = 1) -> int:
     """Measure the most memory that tensors took at one time during a call, beyond what they took before it.
 
     Both devices count what PyTorch allocates for tensors, intermediate ones within an operator included, not what
@@ -47,7 +47,8 @@ def peak_bytes(call: Callable[[], object], device: str, one_thread: bool = False
     Args:
         call: what to measure.
         device: ``cuda`` or ``cpu``.
-        one_thread: call it while torch uses one thread: on a CPU, only tensors of the calling thread are seen.
+        groups: that the call works on side by side on a CPU, where only tensors of the calling thread are seen: it is
+            called with one thread, whose peak counts once for each that torch has otherwise. That is an upper bound.
 
     Returns:
         Bytes.
@@ -61,13 +62,13 @@ def peak_bytes(call: Callable[[], object], device: str, one_thread: bool = False
         del result  # alive until here: what a method returns is part of what it takes
         return torch.cuda.max_memory_allocated() - before
     threads = torch.get_num_threads()
-    torch.set_num_threads(1 if one_thread else threads)
+    torch.set_num_threads(1 if groups > 1 else threads)
     try:
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
             call()
     finally:
         torch.set_num_threads(threads)
-    return _peak(_memory_events(profiler))
+    return min(threads, groups) * _peak(_memory_events(profiler))
 
 
 def _peak(events: list[dict]) -> int:

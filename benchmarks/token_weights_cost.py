@@ -132,9 +132,7 @@ def compare(
     calls = methods(inputs, ResRLConfig(rank=size.k), device)
     values = interleaved_seconds(calls, repeats)
     for method, call in calls.items():
-        # groups that are fitted side by side take the memory of one on one thread, once a thread, at the most
-        threads = min(torch.get_num_threads(), size.groups) if (method, device) == (OURS, "cpu") else 1
-        values[method]["peak_bytes"] = threads * peak_bytes(call, device, one_thread=threads > 1)
+        values[method]["peak_bytes"] = peak_bytes(call, device, 1 if method == EAGER else size.groups)
     if exact_groups:
         few = inputs.first_groups(exact_groups)
         negative = ~few.is_positive[few.sequence_ids].cpu().numpy()
