@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # From a fresh clone: install what the tests need and run all that this machine can; arguments go to pytest.
 #   bash scripts/test.sh                  all but what is marked long; what is marked gpu is skipped where there is none
-#   bash scripts/test.sh -m ""            with the long ones: a killed worker, an asynchronous trainer, an agent
+#   bash scripts/test.sh -m ""            with the long ones: more trainings, a killed worker, an asynchronous trainer, an agent
 #   bash scripts/test.sh -m "not e2e"     without the runs of verl's trainer
 set -euo pipefail
 

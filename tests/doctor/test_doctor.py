@@ -24,6 +24,7 @@ from verl_resrl.doctor.finding import Finding, NotHere, Problem
 from verl_resrl.integration import registered
 
 
+@pytest.mark.long
 def test_this_installation_is_sound() -> None:
     """The command as a user gives it, with a Ray worker."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("VERL_", "TRITON_"))}

@@ -35,7 +35,12 @@ def check_common(metrics: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "highest", "lowest"), [("psr", 1.0, 0.0), ("nsr", 0.0, -1.0), ("w_reinforce", 0.1, -1.0)]
+    ("method", "highest", "lowest"),
+    [
+        pytest.param("psr", 1.0, 0.0, marks=pytest.mark.long),
+        pytest.param("nsr", 0.0, -1.0, marks=pytest.mark.long),
+        ("w_reinforce", 0.1, -1.0),  # which is both, with factors
+    ],
 )
 def test_baselines(
     method: str, highest: float, lowest: float, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -84,6 +84,7 @@ def test_killed_worker(
         assert differences(steps[step - 1], metrics) == set(), f"step {step}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("method", "settings"),
     [("nthr", ("resrl.measure_lld=True",)), ("resrl_interference", ("resrl.shuffle=True",))],
