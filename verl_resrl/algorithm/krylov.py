@@ -67,7 +67,7 @@ def top_right_singular_vectors(tokens: Tensor, counts: Tensor, rank: int) -> Ten
         candidates = None
     else:
         candidates = _images_of_blocks(tokens, block_size(rank))
-    gram = _gram_float64(tokens.mT if candidates is None else candidates)
+    gram = gram_float64(tokens.mT if candidates is None else candidates)
     energies, rotation = torch.linalg.eigh(gram)
     energies, rotation = energies.flip(-1)[:, :rank], rotation.flip(-1)[..., :rank].mT
     noise = ROUNDING_ENERGY * d * counts[:, None]
@@ -115,7 +115,7 @@ def _orthonormal_rows(rows: Tensor, others: Tensor, block: int) -> Tensor:
     """
     recent = others[:, -2 * block :]  # but for rounding, the others are orthogonal already (Lanczos)
     rows = rows - (rows @ recent.mT) @ recent
-    rows = _inverse_factor(_gram_float64(rows)).float() @ rows
+    rows = _inverse_factor(gram_float64(rows)).float() @ rows
     rows = rows - (rows @ others.mT) @ others
     gram = rows @ rows.mT
     gram.diagonal(dim1=-2, dim2=-1).add_(SHIFT_FLOAT32)
@@ -127,8 +127,15 @@ def _orthonormal_rows(rows: Tensor, others: Tensor, block: int) -> Tensor:
     return (inverse * independent[..., None]) @ rows
 
 
-def _gram_float64(rows: Tensor) -> Tensor:
-    """(g, q, n) float32 -> (g, q, q) float64 products of the rows, a part of the columns at a time."""
+def gram_float64(rows: Tensor) -> Tensor:
+    """Products of rows with one another in float64, which a part of the columns at a time is brought to.
+
+    Args:
+        rows: (g, q, n) float32.
+
+    Returns:
+        (g, q, q) float64.
+    """
     gram = rows.new_zeros(*rows.shape[:2], rows.shape[1], dtype=torch.float64)
     for part in rows.split(COLUMNS_AT_A_TIME, dim=2):
         part = part.double()

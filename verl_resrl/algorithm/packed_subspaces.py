@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from verl_resrl.algorithm.krylov import gram_float64
 from verl_resrl.algorithm.subspace import Subspaces
 
 NUM_MASSIVE = 16  # most dimensions of a group that are treated as massive
@@ -68,11 +69,12 @@ def pack(subspaces: Subspaces, columns: int, dims: int) -> PackedSubspaces:
     kept_centroid = (centroid - level) * kept
     high = kept_basis.bfloat16()
     low = (kept_basis - high.float()).bfloat16()
-    rounded = high.double() + low.double()
-    mu = kept_centroid.double()
+    rounded = high.float() + low.float()  # exactly: 17 bits
+    rows = torch.cat([rounded.mT, torch.ones_like(centroid)[:, None], kept_centroid[:, None]], 1)
+    products = gram_float64(rows)  # of V, 1 and mu with one another
     read = massive.clamp_min(0)
     massive_basis = basis.gather(1, read[:, :, None].expand(-1, -1, basis.shape[2])) * (massive >= 0)[:, :, None]
-    gram = rounded.mT @ rounded + massive_basis.mT.double() @ massive_basis.double()
+    gram = products[:, :columns, :columns] + massive_basis.mT.double() @ massive_basis.double()
     crossed = massive_basis.double() @ (2 * torch.eye(len(gram[0]), dtype=gram.dtype, device=gram.device) - gram)
     form = torch.eye(NUM_MASSIVE, dtype=gram.dtype, device=gram.device) * (1 + FACTOR_SHIFT)
     form = form - crossed @ massive_basis.mT.double()
@@ -80,8 +82,8 @@ def pack(subspaces: Subspaces, columns: int, dims: int) -> PackedSubspaces:
         basis=torch.stack([high, low], 1),
         centroid=kept_centroid,
         kept=kept,
-        kept_sums=torch.cat([num_kept, level, mu.square().sum(1, keepdim=True).float()], 1),
-        corrections=torch.stack([rounded.sum(1), (rounded.mT @ mu[:, :, None]).squeeze(2)], 1).float(),
+        kept_sums=torch.cat([num_kept, level, products[:, -1, -1:].float()], 1),
+        corrections=products[:, columns:, :columns].float().contiguous(),
         massive=massive.int(),
         massive_centroid=centroid.gather(1, read),
         massive_basis=crossed.float(),
