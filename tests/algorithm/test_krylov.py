@@ -67,7 +67,7 @@ def test_rows_that_depend_on_others_become_zeros() -> None:
     others = torch.linalg.qr(torch.randn(200, 20, generator=generator)).Q.T[None]
     new = torch.randn(1, 3, 200, generator=generator) * torch.tensor([1e4, 1.0, 1e-3])[:, None]
     inside = torch.randn(1, 2, 20, generator=generator) @ others
-    rows = _orthonormal_rows(torch.cat([new, inside, new[:, :1], inside.new_zeros(1, 1, 200)], 1), others, 10)
+    rows = _orthonormal_rows(torch.cat([new, inside, new[:, :1], inside.new_zeros(1, 1, 200)], 1), others)
     gram = torch.cat([others, rows], 1).double()
     gram = (gram @ gram.mT)[0]
     torch.testing.assert_close(gram, torch.diag(gram.diagonal().round()), rtol=0, atol=2e-6)

@@ -91,7 +91,7 @@ def _images_of_blocks(tokens: Tensor, block: int) -> Tensor:
     probe = parts[:, ::2].sum(1, dtype=torch.float32) - parts[:, 1::2].sum(1, dtype=torch.float32)
     for done in range(0, ROUNDS * block, block):
         image = _multiply(tokens, probe.mT).mT.contiguous()
-        left[:, done : done + block] = _orthonormal_rows(image, left[:, :done], block)
+        left[:, done : done + block] = _orthonormal_rows(image, left[:, :done])
         probe = _multiply(left[:, done : done + block], tokens)
         right[:, done : done + block] = probe
     return right
@@ -107,14 +107,14 @@ def _multiply(a: Tensor, b: Tensor) -> Tensor:
     return torch.bmm(a, b, out_dtype=torch.float32)
 
 
-def _orthonormal_rows(rows: Tensor, others: Tensor, block: int) -> Tensor:
+def _orthonormal_rows(rows: Tensor, others: Tensor) -> Tensor:
     """Orthonormal rows that span with ``others`` what ``rows`` span with them; zeros where these span less.
 
     Two passes of Gram-Schmidt against ``others`` and Cholesky QR within (Barlow, Smoktunowicz, Numerische Mathematik
     123, 2013, on why twice is enough); the first in float64, since rows of a block differ by orders of magnitude.
     """
-    recent = others[:, -2 * block :]  # but for rounding, the others are orthogonal already (Lanczos)
-    rows = rows - (rows @ recent.mT) @ recent
+    # those but the last two blocks would be orthogonal already, but for the rounding of steep spectra (Lanczos)
+    rows = rows - (rows @ others.mT) @ others
     rows = _inverse_factor(gram_float64(rows)).float() @ rows
     rows = rows - (rows @ others.mT) @ others
     gram = rows @ rows.mT
