@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from tests.ranks import run_ranks
 from verl_resrl import ResRLConfig, interference, token_weights
 from verl_resrl.algorithm.config import WEIGHTING
 from verl_resrl.algorithm.exchange import Exchange
@@ -123,7 +124,7 @@ def run_rank(rank: int, world_size: int, folder: str) -> None:
 
 @pytest.mark.parametrize("world_size", [2, 4])
 def test_same_bits_on_any_number_of_ranks(world_size: int, tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(run_rank, args=(world_size, str(tmp_path)), nprocs=world_size)
+    run_ranks(run_rank, world_size, world_size, str(tmp_path))
     results = [torch.load(tmp_path / f"results{rank}.pt") for rank in range(world_size)]
     some_active = 0
     for seed in SEEDS:
@@ -165,7 +166,7 @@ def run_rank_to_count_bytes(rank: int, folder: str) -> None:
 
 def test_what_crosses_ranks_is_bounded_by_the_sample(tmp_path: Path) -> None:
     """Of 2400 positive tokens a rank sends no more than its part of the 64 of each group, and small things."""
-    torch.multiprocessing.spawn(run_rank_to_count_bytes, args=(str(tmp_path),), nprocs=2)
+    run_ranks(run_rank_to_count_bytes, 2, str(tmp_path))
 
 
 def run_rank_with_nan(rank: int, folder: str) -> None:
@@ -192,7 +193,7 @@ def run_rank_with_nan(rank: int, folder: str) -> None:
 
 
 def test_every_rank_hears_of_a_state_that_is_not_finite(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(run_rank_with_nan, args=(str(tmp_path),), nprocs=2)
+    run_ranks(run_rank_with_nan, 2, str(tmp_path))
 
 
 def test_keys_are_needed_with_an_exchange() -> None:

@@ -15,6 +15,7 @@ from verl.utils import tensordict_utils as tu
 from tests.integration.engines import VOCABULARY, make_batch, make_engine, save_model, start_process_group
 from tests.integration.test_engine import SEQUENCES, infer, train, with_advantages
 from tests.integration.test_ranks import PLACES
+from tests.ranks import run_ranks
 from verl_resrl.algorithm.groups import NonFiniteError
 from verl_resrl.integration.faults import CheckpointError, GuardedEngineMixin, NonFiniteUpdateError
 
@@ -137,7 +138,7 @@ def run_rank(rank: int, folder: str) -> None:
 
 
 def test_every_rank_stops_and_names_the_one_that_failed(model: Path) -> None:
-    torch.multiprocessing.spawn(run_rank, args=(str(model),), nprocs=2)
+    run_ranks(run_rank, 2, str(model))
     first, second = ((model / f"error{rank}").read_text() for rank in range(2))
     assert first == second
     assert "step 7, rank 1: prompt" in first

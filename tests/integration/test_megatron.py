@@ -13,6 +13,7 @@ from verl.utils import tensordict_utils as tu
 from tests.integration.engines import make_batch, save_model, start_process_group
 from tests.integration.test_engine import RESRL, SEQUENCES
 from tests.integration.test_head_tap import EXACT, assert_interference, dense_of
+from tests.ranks import run_ranks
 from verl_resrl import ResRLConfig, token_weights
 
 pytest.importorskip("megatron.core", reason="Megatron-Core is not installed")
@@ -172,7 +173,7 @@ def test_interference_without_tensor_parallelism(folder: Path) -> None:
 
 def test_weights_do_not_depend_on_the_layout(folder: Path, weights: tuple[torch.Tensor, torch.Tensor]) -> None:
     truth, _ = weights
-    torch.multiprocessing.spawn(run_rank, args=(str(folder),), nprocs=2)
+    run_ranks(run_rank, 2, str(folder))
     first, second = (torch.load(folder / f"{rank}.pt") for rank in range(2))
     for found in (first["tensor"], second["tensor"], second["pipeline"]):
         torch.testing.assert_close(found, truth, rtol=0, atol=1e-4)

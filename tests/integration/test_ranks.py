@@ -11,6 +11,7 @@ from verl.utils import tensordict_utils as tu
 
 from tests.integration.engines import make_batch, make_engine, save_model, start_process_group
 from tests.integration.test_engine import RESRL, SEQUENCES, expected, infer, train, with_advantages
+from tests.ranks import run_ranks
 
 # rank of each sequence: with four, prompt "a" is on three of them, and one has only padding and an inactive group
 PLACES = {2: [0, 1, 1, 0, 1, 0, 0, 1], 4: [0, 1, 1, 2, 3, 0, 2, 3]}
@@ -77,7 +78,7 @@ def test_ranks_and_micro_batches_do_not_matter(folder: Path) -> None:
     assert metrics_of_one_rank["grad_norm"] > 0
     assert max((a - b).abs().max() for a, b in zip(rows, expected_of["shuffled"][0], strict=True)) > 0.1
     for world_size in PLACES:
-        torch.multiprocessing.spawn(run_rank, args=(world_size, str(folder)), nprocs=world_size)
+        run_ranks(run_rank, world_size, world_size, str(folder))
         for rank in range(world_size):
             results = torch.load(folder / f"results{world_size}-{rank}.pt", weights_only=False)
             for name, (numbers, found, metrics) in results.items():

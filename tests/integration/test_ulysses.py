@@ -18,6 +18,7 @@ from verl.models.transformers import monkey_patch
 from tests.integration.engines import make_batch, make_engine, save_model, start_process_group
 from tests.integration.test_engine import RESRL, SEQUENCES, expected, infer
 from tests.integration.test_head_tap import EXACT, assert_interference, dense
+from tests.ranks import run_ranks
 from verl_resrl import ResRLConfig
 from verl_resrl.integration.tap import HiddenStateTap
 
@@ -84,7 +85,7 @@ def run_rank(rank: int, folder: str) -> None:
 
 def test_two_ranks_give_the_weights_of_one(tmp_path: Path) -> None:
     save_model("Qwen3", tmp_path)
-    torch.multiprocessing.spawn(run_rank, args=(str(tmp_path),), nprocs=2)
+    run_ranks(run_rank, 2, str(tmp_path))
     weights, _ = expected(tmp_path, make_batch(SEQUENCES))
     for rank in range(2):
         torch.testing.assert_close(torch.load(tmp_path / f"weights{rank}.pt"), weights, rtol=0, atol=1e-4)
