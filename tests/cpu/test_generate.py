@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batched sampling against Hugging Face's own greedy search and forward pass, on small random models."""
 
+import copy
+import inspect
 import random
 from collections import Counter
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig, Qwen3Config
 
+from verl_resrl.cpu.attention import SHARED_KEYS, share_keys
 from verl_resrl.cpu.generate import Completion, Request, generate
 
 VOCABULARY = 24
@@ -45,6 +48,8 @@ def model(request: pytest.FixtureRequest) -> Any:
     with torch.no_grad():
         for parameter in model.parameters():  # distributions far from uniform, and different from each other
             parameter.add_(0.25 * torch.randn_like(parameter))
+    share_keys(model)
+    assert model.config._attn_implementation == SHARED_KEYS
     return model
 
 
@@ -60,9 +65,11 @@ def next_token_log_probs(model: Any, ids: list[int]) -> torch.Tensor:
 
 def test_greedy_is_hugging_faces(model: Any) -> None:
     completions = run(model, [Request(prompt, 12, temperature=0.0) for prompt in PROMPTS])
+    plain = copy.deepcopy(model)
+    plain.set_attn_implementation("eager")
     for prompt, completion in zip(PROMPTS, completions, strict=True):
         with torch.no_grad():
-            expected = model.generate(
+            expected = plain.generate(
                 input_ids=torch.tensor([prompt]),
                 attention_mask=torch.ones(1, len(prompt), dtype=torch.int64),
                 max_new_tokens=12,
@@ -170,6 +177,21 @@ def test_end_of_sequence_is_kept_and_ends(model: Any) -> None:
         assert len(short.log_probs) == stop
         cut += stop < 20
     assert cut > 10
+
+
+def test_equal_prompts_are_computed_once_and_ended_rows_leave(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    forward, rows = type(model).forward, []
+
+    def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        output = forward(self, *args, **kwargs)
+        rows.append((len(kwargs["input_ids"]), output.logits.shape[1]))
+        return output
+
+    counted.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
+    monkeypatch.setattr(type(model), "forward", counted)
+    run(model, [Request(PROMPTS[i % 2], 12 if i < 2 else 3, seed=i) for i in range(40)], eos_ids=())
+    assert rows[0] == (2, 1)  # two prompts, the logits of their last token
+    assert [count for count, _ in rows[1:]] == [40, 40] + 9 * [2]
 
 
 def test_no_request_no_completion(model: Any) -> None:

@@ -25,6 +25,7 @@ from verl.workers.rollout.base import BaseRollout
 from verl.workers.rollout.replica import RolloutReplica, TokenOutput
 from verl.workers.rollout.utils import ensure_async_iterator
 
+from verl_resrl.cpu.attention import share_keys
 from verl_resrl.cpu.generate import Completion, Request, generate
 from verl_resrl.cpu.process import use_all_cores
 
@@ -62,6 +63,7 @@ class HFServer:
             attn_implementation="sdpa",
             trust_remote_code=model_config.trust_remote_code,
         ).eval()
+        share_keys(self._model)
         tokenizer = model_config.tokenizer
         eos = getattr(model_config.generation_config, "eos_token_id", None)
         self._eos_ids = {*(eos if isinstance(eos, list) else [eos]), tokenizer.eos_token_id} - {None}

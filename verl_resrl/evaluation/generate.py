@@ -151,7 +151,10 @@ class HFGenerator:
     """
 
     def __init__(self, model: str, tokenizer: Any, sampling: Sampling) -> None:
+        from verl_resrl.cpu.attention import share_keys
+
         self._model: Any = load_model(model)
+        share_keys(self._model)
         self._sampling = sampling
         eos = self._model.generation_config.eos_token_id
         self._eos_ids = {*(eos if isinstance(eos, list) else [eos]), tokenizer.eos_token_id} - {None}
