@@ -5,6 +5,7 @@
 from collections.abc import Callable, Collection
 
 from benchmarks.exchange_cost import exchange_cases
+from benchmarks.generation import generation_cases
 from benchmarks.interference_cost import interference_cases
 from benchmarks.questions import QUESTIONS
 from benchmarks.record import Case
@@ -18,6 +19,7 @@ _CASES: dict[str, Callable[[str], list[Case]]] = {
     "residual": residual_cases,
     "step": step_cases,
     "exchange": exchange_cases,
+    "generation": generation_cases,
     "growth": growth_cases,
 }
 

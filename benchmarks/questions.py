@@ -9,6 +9,7 @@ QUESTIONS = {
     "residual": "the residual kernel alone, as a share of the copy bandwidth",
     "step": "what ResRL adds to log-prob pass and training step of Qwen3-1.7B and 4B with random weights",
     "exchange": "what data-parallel ranks send each other for the weights of a step, and how long it takes",
+    "generation": "the rollout of +device=cpu beside transformers' own sampling, 135M parameters (CPU only)",
     "growth": "how time and memory of the weights grow with tokens, groups, hidden size and rank",
 }
 # why a question is skipped without a GPU

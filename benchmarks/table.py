@@ -17,6 +17,7 @@ BASELINES = {
     "residual": "copy",
     "step": "without",
     "exchange": "bound",
+    "generation": "transformers",
 }
 
 # in the table; the quantiles of the time are in the file only

@@ -14,7 +14,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from benchmarks import cases, exchange_cost, interference_cost, residual_bandwidth, run, training_step
+from benchmarks import cases, exchange_cost, generation, interference_cost, residual_bandwidth, run, training_step
 from benchmarks.csv_file import COLUMNS, ResultsFile, read_measurements
 from benchmarks.eager import eager_token_weights
 from benchmarks.inputs import Inputs, make_inputs
@@ -111,6 +111,13 @@ def test_interference_is_measured_beside_the_weights():
         assert values["interference", metric] > 0
         ratio = values["interference", metric] / values["resrl", metric]
         assert values["interference / resrl", metric] == ratio
+
+
+def test_generation_is_measured_beside_that_of_transformers():
+    shape = generation.SHAPE | {"vocab_size": 64, "hidden_size": 36, "intermediate_size": 48, "num_hidden_layers": 2}
+    rows = generation.measure("small", replace(SMALL, response_tokens=3), 5, shape, repeats=1)
+    values = {row.method: row.value for row in rows if row.metric == "seconds"}
+    assert values["generate / transformers"] == values["generate"] / values["transformers"] > 0
 
 
 # meters
@@ -302,7 +309,7 @@ def test_without_a_gpu_every_other_question_has_cases():
     asked = {case.question for case in cases.all_cases("cpu", list(QUESTIONS))}
     assert asked == set(QUESTIONS) - set(NEEDS_GPU)
     on_gpu = {case.question for case in cases.all_cases("cuda", list(QUESTIONS))}
-    assert on_gpu | {"exchange"} == set(QUESTIONS)  # which needs several
+    assert on_gpu | {"exchange", "generation"} == set(QUESTIONS)  # which need several, and a CPU
 
 
 def test_help_needs_nothing_but_python():

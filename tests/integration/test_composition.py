@@ -404,3 +404,10 @@ def test_rollouts_of_the_cpu_are_by_vllm_where_one_says_so() -> None:
     assert {name for name in base if base[name] != chosen.get(name)} == {
         f"{rollout}.{name}" for name in ("name", "load_format", "enforce_eager", "engine_kwargs.vllm")
     }
+
+
+def test_bfloat16_on_a_cpu_changes_what_is_computed_in() -> None:
+    base, chosen = (flat(composed("+method=resrl", f"+device={device}")) for device in ("cpu", "cpu_bf16"))
+    changed = {name: chosen.get(name) for name in base if base[name] != chosen.get(name)}
+    engines = (f"actor_rollout_ref.{part}.fsdp_config.mixed_precision.param_dtype" for part in ("actor", "ref"))
+    assert changed == dict.fromkeys(engines, "bf16") | {"actor_rollout_ref.rollout.dtype": "bfloat16"}

@@ -67,6 +67,15 @@ def test_resrl(steps: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.long
+def test_bfloat16(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for metrics in run("resrl", task, tmp_path, monkeypatch, "resrl.rank=4", device="cpu_bf16"):
+        assert metrics["actor/resrl/active_group_frac"] > 0
+        assert metrics["actor/grad_norm"] > 0
+        # rollout and actor round differently in bfloat16, which has 8 bits; in float32 this is below 1e-5
+        assert 1e-5 < metrics["training/rollout_probs_diff_max"] < 0.05
+
+
+@pytest.mark.long
 def test_killed_worker(
     steps: list[dict[str, Any]], task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,7 +39,9 @@ def make_task(folder: Path, **options: Any) -> Path:
     return folder
 
 
-def run(method: str, task: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> list[dict[str, Any]]:
+def run(
+    method: str, task: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str, device: str = "cpu"
+) -> list[dict[str, Any]]:
     """Train two steps as ``python -m verl.trainer.main_ppo +device=cpu +method=...`` does.
 
     Returns:
@@ -55,7 +57,7 @@ def run(method: str, task: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *ov
         config = compose(
             "ppo_trainer",
             overrides=[
-                "+device=cpu",
+                f"+device={device}",
                 f"+method={method}",
                 f"data.train_files={task}/data.parquet",
                 f"data.val_files={task}/data.parquet",
