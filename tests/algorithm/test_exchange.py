@@ -169,6 +169,37 @@ def test_what_crosses_ranks_is_bounded_by_the_sample(tmp_path: Path) -> None:
     run_ranks(run_rank_to_count_bytes, 2, str(tmp_path))
 
 
+def run_rank_to_count_bytes_of_interference(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", rank=rank, world_size=2, init_method=f"file://{folder}/rendezvous")
+    groups, limit, d, k, length, vocabulary, m = 4, 64, 256, 4, 300, 1000, 8
+    generator = torch.Generator().manual_seed(rank)
+    hidden = torch.randn(2 * groups * length, d, generator=generator).bfloat16()
+    probs, ids = torch.randn(len(hidden), vocabulary, generator=generator).softmax(1).topk(m)
+    exchange = Exchange(dist.group.WORLD)
+    interference(
+        hidden,
+        ids[:, 0],
+        ids,
+        probs,
+        torch.arange(2 * groups).repeat_interleave(length),
+        torch.arange(groups).repeat(2),
+        torch.arange(2 * groups) < groups,
+        ResRLConfig(rank=k, max_positive_tokens=limit),
+        token_keys=hash64(torch.arange(len(hidden)), rank),
+        exchange=exchange,
+    )
+    states = groups * limit * d * 2
+    sums = groups * vocabulary * (k + 2) * 8
+    assert sums < exchange.bytes_sent < states + sums + groups * vocabulary * 8  # and the tokens of the vocabulary
+    dist.destroy_process_group()
+
+
+def test_what_crosses_ranks_for_interference_is_bounded_by_the_vocabulary(tmp_path: Path) -> None:
+    """Of 4 x 300 positive tokens and their predictions a rank sends sums over those that have the same."""
+    run_ranks(run_rank_to_count_bytes_of_interference, 2, str(tmp_path))
+
+
 def run_rank_with_nan(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", rank=rank, world_size=2, init_method=f"file://{folder}/rendezvous")

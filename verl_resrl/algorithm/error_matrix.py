@@ -9,12 +9,15 @@ ranks: each is a multiple of 2^-38 of the largest coordinate of its group, finer
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag, pad
 
 from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.threads import for_each
 from verl_resrl.algorithm.tokens import Tokens
 
 FRACTION_BITS = 38  # leaves room for 2^24 positive tokens in an int64
 BYTES_OF_ENTRY = 16  # of M: the sum as int64, once more while it is exchanged, and then as float32
+ROWS_PER_SUM = {"cpu": 64}  # tokens whose terms are in the cache together; what is summed first does not matter
 VOCABULARY = 2**32  # a group and a token of the vocabulary in one int64
 
 
@@ -51,10 +54,18 @@ class ErrorMatrix:
         shift = FRACTION_BITS - torch.frexp(exchange.gather(largest[None]).amax(0)).exponent
         # one row more: what is outside of the support
         total = torch.zeros(len(self._keys) + 1, coordinates.shape[1], dtype=torch.int64, device=group.device)
-        for first in range(0, len(group), size):
-            own = slice(first, first + size)
-            terms = errors[own, :, None] * torch.ldexp(coordinates[own], shift[group[own], None])[:, None]
-            total.index_add_(0, self._rows(group[own], ids[own]).flatten(), terms.round_().long().flatten(0, 1))
+        rows, scale = self._rows(group, ids), shift[group, None]
+        at_a_time = ROWS_PER_SUM.get(group.device.type, size)
+
+        def add(columns: Tensor) -> None:
+            here = slice(int(columns[0]), int(columns[-1]) + 1)
+            for first in range(0, len(group), at_a_time):
+                own = slice(first, first + at_a_time)
+                terms = errors[own, :, None] * torch.ldexp(coordinates[own, here], scale[own])[:, None]
+                total[:, here].index_add_(0, rows[own].flatten(), terms.round_().long().flatten(0, 1))
+
+        threads = 1 if group.is_cuda else torch.get_num_threads()  # which would add to the same rows, but not columns
+        for_each(add, torch.arange(total.shape[1]).chunk(threads), group.device)
         total = exchange.sum(total)
         self._matrix = total.float()
         self._matrix[:-1] *= torch.ldexp(torch.ones_like(largest), -shift)[self._keys // VOCABULARY, None]
@@ -66,15 +77,16 @@ class ErrorMatrix:
             (n,) float32.
         """
         result = torch.empty(len(group), device=group.device)
-        k = coordinates.shape[1]
-        for first in range(0, len(group), self._size):
+        rows = self._rows(group, ids)
+
+        def score(first: int) -> None:
             own = slice(first, first + self._size)
-            count = len(group[own])
-            rows = torch.full((self._size, ids.shape[1]), len(self._keys), device=group.device)
-            delta, c = errors.new_zeros(self._size, ids.shape[1]), coordinates.new_zeros(self._size, k)
-            rows[:count], delta[:count], c[:count] = self._rows(group[own], ids[own]), errors[own], coordinates[own]
-            products = (self._matrix[rows] * c[:, None]).sum(-1)
-            result[own] = (products * delta).sum(-1)[:count]
+            more = (0, 0, 0, self._size - len(group[own]))  # to one shape, so that no token's bits depend on others
+            delta, c = pad(errors[own], more), pad(coordinates[own], more)
+            sums = embedding_bag(pad(rows[own], more), self._matrix, per_sample_weights=delta, mode="sum")
+            result[own] = (sums * c).sum(-1)[: len(group[own])]
+
+        for_each(score, range(0, len(group), self._size), group.device)
         return result
 
     def _rows(self, group: Tensor, ids: Tensor) -> Tensor:

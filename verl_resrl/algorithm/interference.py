@@ -22,6 +22,7 @@ from verl_resrl.algorithm.groups import active_groups, non_finite_groups
 from verl_resrl.algorithm.sampling import hash64, positions_in_runs
 from verl_resrl.algorithm.shared_subspaces import subspaces_of_groups
 from verl_resrl.algorithm.subspace import Subspaces, take
+from verl_resrl.algorithm.threads import for_each
 from verl_resrl.algorithm.tokens import Tokens
 
 # of one shape whatever the number of tokens, so that on a CPU a token's bits do not depend on its neighbours
@@ -170,15 +171,18 @@ def _coordinates(tokens: Tokens, counts: Tensor, directions: Tensor, size: int) 
     """(n, k + 2) float32 coordinates of the head inputs in their groups' directions, in blocks of ``size`` rows."""
     d, k = directions.shape[1:]
     result = torch.empty(len(tokens.row), k, device=tokens.row.device)
-    begin = 0
-    for group, count in enumerate(counts.tolist()):
+    ends = counts.cumsum(0).tolist()
+
+    def project(group: int) -> None:
         columns = torch.nn.functional.pad(directions[group], (0, -k % VECTOR, 0, -d % VECTOR))
-        for first in range(begin, begin + count, size):
-            last = min(first + size, begin + count)
+        begin = ends[group - 1] if group else 0
+        for first in range(begin, ends[group], size):
+            last = min(first + size, ends[group])
             x = columns.new_zeros(size, len(columns))
             x[: last - first, :d] = take(tokens.hidden, tokens.row[first:last])
             result[first:last] = (x @ columns)[: last - first, :k]
-        begin += count
+
+    for_each(project, range(len(ends)), result.device)
     return result
 
 
