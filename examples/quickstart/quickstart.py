@@ -143,7 +143,8 @@ class Quickstart:
         s = self.settings
         numbers = [s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response]
         package = sorted((ROOT / "verl_resrl/evaluation").glob("*.py"))
-        code = [HERE / "evaluate.py", *package, ROOT / "verl_resrl/cpu/generate.py", COUNTDOWN]
+        generator = [ROOT / "verl_resrl/cpu" / name for name in ("attention.py", "generate.py")]
+        code = [HERE / "evaluate.py", *package, *generator, COUNTDOWN]
         identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, code=source_fingerprint(code))
         file = folder / f"evaluation-{steps}-{identity}.json"
         if file.exists():

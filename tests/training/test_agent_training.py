@@ -46,7 +46,8 @@ def save_gambler(folder: Path) -> None:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(words),
-        hidden_size=32,
+        hidden_size=128,
+        head_dim=32,  # which vLLM has for CPUs
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
@@ -118,7 +119,10 @@ def as_batch(episodes: list[AgentLoopOutput]) -> TensorDict:
 
 @pytest.mark.e2e
 @pytest.mark.long
-def test_resrl_trains_on_textworld(games: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rollout", ["hf", pytest.param("vllm", marks=pytest.mark.vllm)])
+def test_resrl_trains_on_textworld(
+    rollout: str, games: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
@@ -128,6 +132,7 @@ def test_resrl_trains_on_textworld(games: dict[str, Path], tmp_path: Path, monke
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # which the callback sets, and monkeypatch then brings back
     config = make_config(
         "+device=cpu",
+        f"rollout={rollout}",
         "+method=resrl",
         "+agent=textworld",
         f"actor_rollout_ref.rollout.agent.max_steps={STEPS}",
@@ -168,6 +173,7 @@ def test_resrl_trains_on_textworld(games: dict[str, Path], tmp_path: Path, monke
         metrics = steps[step]
         assert 0 < metrics["critic/score/mean"] < 1
         assert metrics["actor/grad_norm"] > 0
+        assert metrics["training/rollout_probs_diff_max"] < 1e-5
         assert metrics["actor/resrl/active_group_frac"] > 0
         # an instruction, and then an action and an observation in turn: more than one action was taken
         assert 3 < metrics["training/num_turns/mean"] <= 2 * STEPS

@@ -54,6 +54,30 @@ def test_a_failed_transfer_of_weights_ends_the_run(task: Path, tmp_path: Path, m
         train("grpo", task, tmp_path, monkeypatch, fewer)
 
 
+TWO = "trainer.n_gpus_per_node=2"
+VARIANTS = {
+    "two_ranks": [TWO],
+    "tensor_parallel": [
+        TWO,
+        "actor_rollout_ref.rollout.tensor_model_parallel_size=2",
+        "+ray_kwargs.ray_init.runtime_env.env_vars.VLLM_CPU_SIM_MULTI_NUMA='1'",  # on a machine of one memory node
+    ],
+    "lora": [
+        "actor_rollout_ref.model.lora_rank=8",
+        "actor_rollout_ref.model.lora_alpha=16",
+        "actor_rollout_ref.model.target_modules=all-linear",
+        "actor_rollout_ref.model.lora.merge=True",  # verl 0.9.1 asks this vLLM for a method that it does not have
+    ],
+    "colocate_async": ["trainer.v1.trainer_mode=colocate_async"],
+    "separate_async": [
+        "trainer.v1.trainer_mode=separate_async",
+        "actor_rollout_ref.rollout.nnodes=1",
+        "actor_rollout_ref.rollout.n_gpus_per_node=1",
+    ],
+}
+
+
 @pytest.mark.long
-def test_two_ranks_with_a_server_each(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check(train("resrl", task, tmp_path, monkeypatch, "resrl.rank=4", "trainer.n_gpus_per_node=2"))
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variant(variant: str, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check(train("resrl", task, tmp_path, monkeypatch, "resrl.rank=4", *VARIANTS[variant]))
