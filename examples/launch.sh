@@ -131,5 +131,10 @@ launch() { # OVERRIDES...
     export VERL_FILE_LOGGER_PATH TENSORBOARD_DIR
     : "${VERL_FILE_LOGGER_PATH:=$(absolute "$OUT")/metrics/$(printf %04d ${#logs[@]}).jsonl}"
     : "${TENSORBOARD_DIR:=$(absolute "$OUT")/tensorboard}"
+    # on a cluster that is up, the process that writes them does not inherit this environment
+    local name
+    for name in VERL_FILE_LOGGER_PATH TENSORBOARD_DIR; do
+        overrides+=("++ray_kwargs.ray_init.runtime_env.env_vars.$name=$(quoted "${!name}")")
+    done
     exec "$PYTHON" -m verl.trainer.main_ppo "${overrides[@]}"
 }

@@ -82,19 +82,13 @@ def soak(knobs: dict[str, str], console: "Console") -> bool:
     ranks, warm_up = int(knobs["RANKS"]), int(knobs["WARM_UP"])
     if settings.steps - warm_up < 10:
         raise QuickstartError(f"STEPS={settings.steps} must be at least 10 more than WARM_UP={warm_up}")
-    data, model, run = (settings.out / name for name in ("data", "model", "run"))
+    run = settings.out / "run"
     phases = Phases(3, console)
     with only_one(settings.out):
-        _make_data(data, settings.seed, phases)
-        if model.exists():
-            phases.cached("warm start", str(model))
-        else:
-            with phases.phase("warm start") as phase:
-                warm_start(data / "warm_start.parquet", model, settings.seed, phase.update)
+        task = make_task(settings, phases)
         shutil.rmtree(run, ignore_errors=True)
         run.mkdir()
-        files = [data / "train.parquet"], [data / "test.parquet"]
-        command = [*verl_command("resrl", settings, str(model), *files, run, gpu=False)]
+        command = task.command(run)
         # glibc's own first threshold, kept: large blocks go back to the system when they are freed, so that memory
         # shows what is in use. glibc would raise it, and then heaps move between two sizes.
         allocator = "+ray_kwargs.ray_init.runtime_env.env_vars.MALLOC_MMAP_THRESHOLD_='131072'"
@@ -113,18 +107,6 @@ def soak(knobs: dict[str, str], console: "Console") -> bool:
         return write_soak_report(settings.out, result, console)
 
 
-def _make_data(folder: Path, seed: int, phases: "Phases") -> None:
-    if (folder / "test.parquet").exists():
-        phases.cached("puzzles", str(folder))
-        return
-    with phases.phase("puzzles"):
-        folder.mkdir(exist_ok=True)
-        problems, held_out = generate_problems(WARM_START_PROBLEMS, HELD_OUT_PROBLEMS, seed)
-        write_parquet(problems, "train", folder / "warm_start.parquet")
-        write_parquet(problems[:TRAIN_PROBLEMS], "train", folder / "train.parquet")
-        write_parquet(held_out, "test", folder / "test.parquet")
-
-
 if __name__ == "__main__":
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(HELP)
@@ -132,16 +114,14 @@ if __name__ == "__main__":
     # read when torch is loaded: threads that spin while they wait take the cores from whatever else runs
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from process import only_one
-    from quickstart import HELD_OUT_PROBLEMS, TRAIN_PROBLEMS, WARM_START_PROBLEMS
     from rich.console import Console
-    from training import train, verl_command
-    from warm_start import warm_start
+    from training import train
 
     from benchmarks.process_memory import ProcessWatcher, Sample
+    from benchmarks.small_task import make_task
     from benchmarks.soak_report import Result, write_soak_report
     from verl_resrl.evaluation.progress import Phase, Phases
     from verl_resrl.runs.files import read_metrics
-    from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
     try:
         good = soak({k.name: os.environ.get(k.name, "").strip() or k.default for k in KNOBS}, Console())

@@ -124,6 +124,15 @@ def trained_model(folder: Path) -> Path:
     return _checkpoint(folder, finished_step(folder)) / "actor" / "huggingface"
 
 
+def next_metrics(folder: Path) -> Path:
+    """Where the next attempt of a run writes its metrics: verl truncates the file when it starts, so each has its own.
+
+    Args:
+        folder: of the run.
+    """
+    return folder / "metrics" / f"{len(list((folder / 'metrics').glob('*.jsonl'))):04}.jsonl"
+
+
 def train(command: Sequence[str], folder: Path, steps: int, phase: Progress, keep_older: bool = False) -> None:
     """Run verl until the last step, from the newest checkpoint on.
 
@@ -140,8 +149,7 @@ def train(command: Sequence[str], folder: Path, steps: int, phase: Progress, kee
     (folder / "metrics").mkdir(parents=True, exist_ok=True)
     _tidy(folder, keep_older)
     log = folder / "verl.log"
-    # verl truncates this file when it starts: each attempt has its own
-    metrics = folder / "metrics" / f"{len(list((folder / 'metrics').iterdir())):04}.jsonl"
+    metrics = next_metrics(folder)
     environment = os.environ | {
         "VERL_FILE_LOGGER_PATH": str(metrics),
         "HYDRA_FULL_ERROR": "1",

@@ -289,27 +289,3 @@ def test_data_that_is_there_is_counted(
 def test_shell_syntax(script: Path) -> None:
     result = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
-
-
-def test_ray_submit_hands_over_knobs(tmp_path: Path) -> None:
-    ray = tmp_path / "ray"
-    ray.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
-    ray.chmod(0o755)
-    environment = {
-        "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "RAY_API_SERVER_ADDRESS": "http://head:8265",
-        "SEED": "5",
-    }
-    script = EXAMPLES / "math" / "run_resrl_qwen3_4b.sh"
-    command = ["bash", str(EXAMPLES / "cluster" / "ray_submit.sh"), str(script), "a='b $c'"]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    arguments = json.loads(result.stdout)
-    assert arguments[:3] == ["job", "submit", "--runtime-env-json"]
-    assert arguments[-1] == str(script)
-    knobs = json.loads(arguments[3])["env_vars"]
-    assert knobs["SEED"] == "5"
-    assert knobs["RUN_FROM"] == str(Path.cwd())
-    words = subprocess.run(
-        ["xargs", "-n1", "printf", "%s\\n"], input=knobs["VERL_ARGS"], capture_output=True, text=True
-    )
-    assert words.stdout == "a='b $c'\n"

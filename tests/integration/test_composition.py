@@ -166,6 +166,18 @@ def test_length_scaled_reward_manager(grpo: dict[str, Any]) -> None:
     }
 
 
+def test_a_cluster_is_joined_and_told_nothing_that_it_decides() -> None:
+    """Ray refuses these where it is up; null stands for not saying anything."""
+    base, cluster = (flat(composed("+method=resrl", f"+device={device}")) for device in ("cpu", "cpu_cluster"))
+    assert difference(base, cluster) == {
+        "ray_kwargs.ray_init.address": "auto",
+        "ray_kwargs.ray_init.num_gpus": None,
+        "ray_kwargs.ray_init.num_cpus": None,
+        "ray_kwargs.ray_init._system_config": None,
+        "ray_kwargs.ray_init._system_config.task_events_report_interval_ms": None,
+    }
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("device", ["gpu", "cpu"])
 def test_actor_settings_instantiate(method: str, device: str) -> None:

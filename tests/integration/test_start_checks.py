@@ -165,3 +165,30 @@ def test_a_run_whose_rewards_all_failed_ends_with_the_cause(
     other = JobReturn(status=JobStatus.FAILED)
     other.return_value = RuntimeError("anything else")
     LastWords().on_job_end(config, other)  # Hydra shows its traceback
+
+
+@pytest.mark.parametrize("mode", ["auto", "resume_path"])
+def test_a_checkpoint_of_other_ranks_is_refused(mode: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Any number of machines goes, as long as the ranks are as many as the checkpoint has parts."""
+    step = tmp_path / "checkpoints" / "global_step_3"
+    (step / "actor").mkdir(parents=True)
+    (step.parent / "latest_checkpointed_iteration.txt").write_text("3")
+    for rank in range(2):
+        (step / "actor" / f"model_world_size_2_rank_{rank}.pt").touch()
+    settings = [f"trainer.resume_mode={mode}", f"trainer.default_local_dir={step.parent}"]
+    settings += [f"trainer.resume_from_path={step}"] if mode == "resume_path" else []
+    file = data_file(tmp_path, ROW)
+
+    def config(nodes: int, ranks: int) -> DictConfig:
+        return config_of(file, *settings, f"trainer.nnodes={nodes}", f"trainer.n_gpus_per_node={ranks}")
+
+    StartChecks().on_job_start(config(1, 2))
+    StartChecks().on_job_start(config(2, 1))
+    for nodes, ranks in ((1, 1), (2, 2)):
+        line = refusal(config(nodes, ranks), capsys)
+        start = f"error: {step} was saved by 2 ranks and this run has {nodes * ranks} (trainer.nnodes={nodes} x"
+        assert line.startswith(start)
+    settings = [f"trainer.default_local_dir={step.parent}", "trainer.resume_mode=disable"]
+    StartChecks().on_job_start(config(1, 1))
+    settings = [f"trainer.default_local_dir={tmp_path / 'new'}"]
+    StartChecks().on_job_start(config(1, 1))

@@ -17,8 +17,8 @@ from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer, ReplayBufferAsync
 from tests.integration.engines import save_model
 from verl_resrl.cpu.checkpoint_engine import GlooCheckpointEngine
 from verl_resrl.cpu.generate import Request, generate
-from verl_resrl.cpu.rollout import QUIET_SECONDS, HFServer
 from verl_resrl.cpu.sampler import OrderedReplayBuffer, OrderedReplayBufferAsync, replay_buffer
+from verl_resrl.cpu.server import QUIET_SECONDS, HFServer
 
 LONG = 300  # tokens, which take seconds: no end of sequence among them
 PROMPT = [5, 6, 7]
@@ -48,11 +48,11 @@ def test_stopped_completions_are_the_beginnings_of_whole_ones(folder: Path) -> N
     assert stopped[1].token_ids == whole[1].token_ids
 
 
-def with_server(config: Any, scenario: Callable[[HFServer], Coroutine[Any, Any, None]]) -> None:
+def with_server(config: Any, scenario: Callable[[HFServer], Coroutine[Any, Any, None]], replica_rank: int = 0) -> None:
     rollout = config.actor_rollout_ref.rollout
 
     async def run() -> None:
-        server = HFServer(rollout, config.actor_rollout_ref.model, 0)
+        server = HFServer(rollout, config.actor_rollout_ref.model, replica_rank)
         server._eos_ids = set()
         await scenario(server)
 
@@ -62,6 +62,20 @@ def with_server(config: Any, scenario: Callable[[HFServer], Coroutine[Any, Any, 
 def ask(server: HFServer, max_tokens: int) -> "asyncio.Task[Any]":
     params = {"temperature": 1.0, "max_tokens": max_tokens, "logprobs": True}
     return asyncio.create_task(server.generate("id", prompt_ids=PROMPT, sampling_params=params))
+
+
+def test_servers_answer_differently(config: Any) -> None:
+    """Verl gives a server any of the requests for a prompt: what two of them answer must not be the same twice."""
+    answers: list[tuple[int, ...]] = []
+
+    async def scenario(server: HFServer) -> None:
+        await server.update_weights(server._model.state_dict(), global_steps=4)
+        answers.extend([tuple((await ask(server, 20)).token_ids), tuple((await ask(server, 20)).token_ids)])
+
+    for replica_rank in (0, 1, 0):
+        with_server(config, scenario, replica_rank)
+    assert answers[:2] == answers[4:]
+    assert len(set(answers)) == 4
 
 
 def test_abort_answers_with_what_there_is_and_holds_new_requests_back(config: Any) -> None:

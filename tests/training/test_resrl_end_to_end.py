@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.training.trainer import REWARD, differences, make_task, read_steps, run
+from benchmarks.same_training import differences
+from tests.training.trainer import REWARD, make_task, read_steps, run
 
 pytestmark = pytest.mark.e2e
 

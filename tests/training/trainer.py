@@ -3,7 +3,6 @@
 """Runs of verl's trainer on a CPU: a task of a random model, prompts and a reward, and the metrics of its steps."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -93,21 +92,3 @@ def read_steps(out: Path, method: str) -> dict[int, dict[str, Any]]:
     """What the last run into a folder has logged: metrics by step."""
     lines = (out / "end_to_end" / f"{method}.jsonl").read_text().splitlines()
     return {entry["step"]: entry["data"] for entry in map(json.loads, lines)}
-
-
-# times and memory, and what compares the rollout's probabilities with the actor's: these vary by a rounding
-_VARIES = (
-    "timing",
-    "perf/",
-    "resrl/seconds",
-    "resrl/peak_gb",
-    "exchange_seconds",
-    "rollout_corr/",
-    "training/rollout_",
-)
-
-
-def differences(first: dict[str, Any], second: dict[str, Any]) -> set[str]:
-    """Names of the metrics that differ between steps that should be equal to the bit."""
-    names: Iterable[str] = first.keys() | second.keys()
-    return {n for n in names if first.get(n) != second.get(n) and not any(part in n for part in _VARIES)}

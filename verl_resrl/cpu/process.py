@@ -4,6 +4,8 @@
 
 import os
 
+import psutil
+import ray
 import torch.distributed
 
 
@@ -28,6 +30,26 @@ def start_process_group() -> None:
     verl asks for the backend "cpu:gloo,cpu:gloo", which torch rejects; it uses a group that exists already.
     """
     if is_worker() and not torch.distributed.is_initialized():
+        # by itself, gloo takes the address of the host's name, which is a loopback one on many systems: the ranks of
+        # other nodes cannot reach it
+        interface = interface_of(ray.util.get_node_ip_address())
+        if interface is not None:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)
         torch.distributed.init_process_group(
             backend="cpu:gloo", rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"])
         )
+
+
+def interface_of(address: str) -> str | None:
+    """Tell which network interface of this machine has an address.
+
+    Args:
+        address: such as the one by which Ray's other nodes reach this one.
+
+    Returns:
+        The interface's name, or None if none has it.
+    """
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(own.address == address for own in addresses):
+            return name
+    return None

@@ -28,6 +28,7 @@ from verl.utils.config import omega_conf_to_dataclass, validate_config
 from verl_resrl.integration.start_checks import check_model as check_start_model
 from verl_resrl.integration.start_checks import remarks
 from verl_resrl.integration.start_data import StartError, check_files
+from verl_resrl.integration.start_resume import check_resume
 from verl_resrl.tasks.length_reward import LengthScale
 
 REQUIRED_COLUMNS = ("data_source", "prompt", "reward_model")
@@ -223,6 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ]
             check_files(config)
             check_start_model(config)
+            check_resume(config)
     except (DryRunError, StartError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

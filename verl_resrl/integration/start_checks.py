@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from verl_resrl.integration.engine_settings import MODEL_TYPE, check_logits
 from verl_resrl.integration.start_data import StartError, check_files
+from verl_resrl.integration.start_resume import check_resume
 
 logger = logging.getLogger(__name__)
 # estimators that give wrong responses the advantage 0: all of them, or all but one response of a group
@@ -31,6 +32,7 @@ class StartChecks(Callback):
         try:
             check_files(config)
             check_model(config)
+            check_resume(config)
         except StartError as error:
             # Hydra turns exceptions of a callback into warnings
             print(f"error: {error}", file=sys.stderr, flush=True)

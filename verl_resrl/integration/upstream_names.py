@@ -30,7 +30,7 @@ AGENTS, PASS_AT_K, DRY_RUN = "integration.agent_loops", "integration.pass_at_k",
 REGISTERED, DEFAULT_REWARD = "integration.registered", "integration.default_reward"
 SANDBOX_FUSION, BATCH_WEIGHTS = "integration.sandbox_fusion", "integration.batch_weights"
 ROLLOUT, BACKEND, SAMPLER, TRANSFER = "cpu.rollout", "cpu.backend", "cpu.sampler", "cpu.checkpoint_engine"
-VLLM_WORKER = "cpu.vllm_worker"
+VLLM_WORKER, SERVER = "cpu.vllm_worker", "cpu.server"
 ESTIMATORS, REWARD = "integration.estimators", "integration.reward_manager"
 ADVANTAGES = "integration.advantages"
 BATCH, PLATFORM, CALLBACK = "integration.batch", "cpu.platform", "cpu.hydra_callback"
@@ -87,7 +87,7 @@ NAMES = (
         ("strategy", "seed", "forward_only", "offload_policy", "model_dtype", "mixed_precision", "use_torch_compile"),
         (FSDP, CPU_ENGINE),
     ),
-    Name("verl.workers.config:HFModelConfig", ("model_type", "hf_config", "tokenizer"), (ENGINE, FAULTS, ROLLOUT)),
+    Name("verl.workers.config:HFModelConfig", ("model_type", "hf_config", "tokenizer"), (ENGINE, FAULTS, SERVER)),
     Name(
         "verl.workers.utils.losses:ppo_loss", ("model_output", "data", "dp_group"), (FAULTS,)
     ),  # called by an engine, and so by LossWatch
@@ -133,10 +133,10 @@ NAMES = (
     Name(
         "verl.workers.rollout.replica:TokenOutput",
         ("token_ids", "log_probs", "stop_reason", "extra_fields"),
-        (ROLLOUT,),
+        (SERVER,),
     ),
     Name("verl.workers.rollout.utils:ensure_async_iterator", (), (ROLLOUT,)),
-    Name("verl.utils.config:omega_conf_to_dataclass", ("config",), (ROLLOUT,)),
+    Name("verl.utils.config:omega_conf_to_dataclass", ("config",), (SERVER,)),
     Name("verl.checkpoint_engine.base:CheckpointEngine", ("prepare", "finalize", "send_weights"), (TRANSFER,)),
     Name("verl.checkpoint_engine.base:CheckpointEngine.build_topology", ("metadata",), (TRANSFER,)),
     Name("verl.checkpoint_engine.base:CheckpointEngine.receive_weights", ("global_steps",), (TRANSFER,)),

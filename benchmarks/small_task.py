@@ -1,0 +1,66 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""The quickstart's task, for what trains only to see whether it works: puzzles, the small model, verl's command.
+
+``examples/quickstart`` must be on the import path.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from quickstart import HELD_OUT_PROBLEMS, TRAIN_PROBLEMS, WARM_START_PROBLEMS
+from settings import Settings
+from training import verl_command
+from warm_start import warm_start
+
+from verl_resrl.evaluation.progress import Phases
+from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
+
+
+@dataclass(frozen=True)
+class Task:
+    """Data, a model, and how to train it.
+
+    Attributes:
+        data: folder of the puzzles.
+        model: folder of the model.
+        settings: of the training.
+    """
+
+    data: Path
+    model: Path
+    settings: Settings
+
+    def command(self, run: Path) -> list[str]:
+        """Verl's command for this machine's CPU.
+
+        Args:
+            run: folder of the training.
+        """
+        files = [self.data / "train.parquet"], [self.data / "test.parquet"]
+        return verl_command("resrl", self.settings, str(self.model), *files, run, gpu=False)
+
+
+def make_task(settings: Settings, phases: Phases) -> Task:
+    """Make in ``settings.out`` what is not there: puzzles, and the model of the warm start.
+
+    Args:
+        settings: of the training.
+        phases: says what is done; there are two.
+    """
+    data, model = settings.out / "data", settings.out / "model"
+    if (data / "test.parquet").exists():
+        phases.cached("puzzles", str(data))
+    else:
+        with phases.phase("puzzles"):
+            data.mkdir(exist_ok=True)
+            problems, held_out = generate_problems(WARM_START_PROBLEMS, HELD_OUT_PROBLEMS, settings.seed)
+            write_parquet(problems, "train", data / "warm_start.parquet")
+            write_parquet(problems[:TRAIN_PROBLEMS], "train", data / "train.parquet")
+            write_parquet(held_out, "test", data / "test.parquet")
+    if model.exists():
+        phases.cached("warm start", str(model))
+    else:
+        with phases.phase("warm start") as phase:
+            warm_start(data / "warm_start.parquet", model, settings.seed, phase.update)
+    return Task(data, model, settings)

@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E402 (the folders of ``benchmarks`` and of the quickstart's modules go on the path first)
+"""Train ResRL on two nodes of Ray, each in network and process namespaces of its own, and on one node; compare.
+
+scripts/two_nodes.sh installs what this needs. Data, model and verl's command are the quickstart's.
+"""
+
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "examples" / "quickstart")]  # neither is installed
+
+from settings import Knob, QuickstartError, Settings
+
+KNOBS = (
+    Knob("STEPS", "3", "training steps"),
+    Knob("OUT", "outputs/two_nodes", "folder of everything that is written, relative to the current one"),
+    Knob("SEED", "0", "of the data, the warm start and the sampling"),
+)
+HELP = f"""\
+Usage: [KNOB=value ...] bash scripts/two_nodes.sh [--help]
+
+Make two machines of this one's namespaces, with a link between them (needs root on Linux, iproute2 and util-linux),
+start Ray on both, train ResRL on Countdown with a rank on each, and then with both ranks on one. Ends with 0 if weights
+and metrics are equal to the bit, else with 1; the verdict is also in OUT/two_nodes.txt. Ctrl-C, a failure or kill -9
+leave no process, no interface and no namespace behind. About five minutes on two cores.
+
+{chr(10).join(f"  {knob.name:12}{knob.meaning} [{knob.default}]" for knob in KNOBS)}"""
+
+
+def two_nodes(knobs: dict[str, str], console: "Console") -> bool:
+    """Make what is missing, train both ways, compare.
+
+    Args:
+        knobs: values by name.
+        console: where to print.
+
+    Returns:
+        Whether nothing differs.
+    """
+    reason = missing()
+    if reason:
+        raise QuickstartError(reason)
+    settings = Settings.from_environment({**knobs, "METHODS": "resrl", "SAVE_EVERY": "1"})
+    phases = Phases(4, console)
+    with only_one(settings.out):
+        task = make_task(settings, phases)
+        folders = {}
+        for nodes in (2, 1):
+            folders[nodes] = settings.out / f"{nodes}_nodes"
+            shutil.rmtree(folders[nodes], ignore_errors=True)
+            folders[nodes].mkdir()
+        command = task.command(folders[2])
+        console.print(f"verl's log: {folders[2] / 'verl.log'}", highlight=False, soft_wrap=True)
+        with two_machines(settings.out / "machines") as machines, phases.phase("two nodes with a rank each") as phase:
+            start_ray(machines)
+            train(on_both(command, machines[0], next_metrics(folders[2])), folders[2], settings.steps, phase)
+        with phases.phase("one node with two ranks") as phase:
+            train(on_one(task.command(folders[1])), folders[1], settings.steps, phase)
+        found = compare(folders[2], folders[1], settings.steps)
+        text = "\n".join(["two nodes with a rank each against one node with two ranks:", *found.lines()])
+        (settings.out / "two_nodes.txt").write_text(text + "\n")
+        console.print(text, highlight=False, soft_wrap=True)
+        return found.same
+
+
+if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(HELP)
+        sys.exit(0)
+    # read when torch is loaded: threads that spin while they wait take the cores from whatever else runs
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it, too, cleans up
+    from process import only_one
+    from rich.console import Console
+    from training import next_metrics, train
+
+    from benchmarks.machines import NoMachines, missing, two_machines
+    from benchmarks.ray_nodes import on_both, on_one, start_ray
+    from benchmarks.same_training import compare
+    from benchmarks.small_task import make_task
+    from verl_resrl.evaluation.progress import Phases
+
+    try:
+        same = two_nodes({k.name: os.environ.get(k.name, "").strip() or k.default for k in KNOBS}, Console())
+    except (NoMachines, QuickstartError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped; the same command starts again", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0 if same else 1)

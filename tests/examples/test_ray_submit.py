@@ -1,0 +1,47 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Submitting a run to a Ray cluster: knobs and quotes arrive, and a cluster that is too small is refused."""
+
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from submit import HERE, SubmitError, check_nodes, job_environment
+
+
+def nodes(*gpus: float, state: str = "ALIVE") -> list[SimpleNamespace]:
+    return [SimpleNamespace(state=state, resources_total={"CPU": 4.0, "GPU": count}) for count in gpus]
+
+
+def test_knobs_and_arguments_arrive() -> None:
+    """Those of launch.sh and the domains; nothing else of this shell, and no quote is lost on the way."""
+    shell = {"SEED": "5", "PATH": "/bin", "STEPS": "", "VERL_ARGS": "x=1"}
+    knobs = job_environment(shell, "/here", ["a='b $c'"])
+    assert knobs.keys() == {"SEED", "VERL_ARGS", "RUN_FROM"}
+    assert (knobs["SEED"], knobs["RUN_FROM"]) == ("5", "/here")
+    words = ["xargs", "-n1", "printf", "%s\\n"]
+    parsed = subprocess.run(words, input=knobs["VERL_ARGS"], capture_output=True, text=True, check=True)
+    assert parsed.stdout == "x=1\na='b $c'\n"
+
+
+def test_a_cluster_that_is_too_small_is_refused() -> None:
+    check_nodes(nodes(8, 8), {"NNODES": "2"})
+    check_nodes(nodes(1, 1), {})  # the script may have its own mind
+    check_nodes(nodes(1), {"NNODES": "3", "WAIT_FOR_NODES": "1"})
+    check_nodes([SimpleNamespace(state="ALIVE", resources_total={"NPU": 8})], {"NNODES": "1"})
+    with pytest.raises(SubmitError, match=r"and 2 of the cluster's 3 nodes have 8 GPUs or more \(they have 4, 8, 8\)"):
+        check_nodes([*nodes(8, 8, 4), *nodes(8, state="DEAD")], {"NNODES": "3"})
+    with pytest.raises(SubmitError, match="NNODES=two must be an integer"):
+        check_nodes(nodes(8), {"NNODES": "two"})
+
+
+def test_a_head_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run.sh").touch()
+    command = ["bash", str(HERE / "ray_submit.sh"), "run.sh"]
+    environment = {**os.environ, "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: RAY_API_SERVER_ADDRESS=http://127.0.0.1:9: ")
+    assert "Traceback" not in done.stderr
