@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the tests repeat exactly, and skips what this machine cannot run."""
 
-import importlib.util
+import importlib.metadata
 import os
 
 # read when NumPy is imported: the matrices are tiny, more threads cost time
@@ -24,13 +24,20 @@ torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the tests marked ``gpu`` where there is none, and those marked ``vllm`` where it is not installed."""
+    """Skip the tests marked ``gpu`` without one, and those marked ``vllm`` without one that is built for CPUs."""
     missing = {}
     if not torch.cuda.is_available():
         missing["gpu"] = "needs an NVIDIA GPU, and torch sees none"
-    if importlib.util.find_spec("vllm") is None:
-        missing["vllm"] = "needs vLLM: bash scripts/test_vllm.sh installs it for CPUs"
+    if not _vllm_for_cpus():
+        missing["vllm"] = "needs a vLLM that is built for CPUs: bash scripts/test_vllm.sh installs it"
     for item in items:
         for marker, reason in missing.items():
             if item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _vllm_for_cpus() -> bool:
+    try:
+        return importlib.metadata.version("vllm").endswith("+cpu")  # by which vLLM itself knows
+    except importlib.metadata.PackageNotFoundError:
+        return False

@@ -69,6 +69,7 @@ def test_bad_input_is_named_in_one_line(
     task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "vllm", None)  # as where it is not installed
     write_rows(tmp_path / "empty.parquet", row(0))
     pq.write_table(pq.read_table(tmp_path / "empty.parquet").slice(0, 0), tmp_path / "empty.parquet")
     write_rows(tmp_path / "long.parquet", row(0) | {"prompt": [{"role": "user", "content": "t3 t4"}]})
