@@ -26,7 +26,7 @@ from trainings import Training, _shares_of_the_cores, run_trainings
 from variants import ONE_SEED, REPORTS
 from warm_start import character_tokenizer, small_model
 
-from tests.integration.test_composition import composed, flat
+from tests.integration.test_composition import flat_composed
 from verl_resrl import ResRLConfig, token_weights
 from verl_resrl.evaluation.generate import load_model
 from verl_resrl.evaluation.problems import read_problems
@@ -79,7 +79,7 @@ def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: st
         says = variant.overrides(rollouts)
         says += [] if variant.lr is None else [f"actor_rollout_ref.actor.optim.lr={variant.lr}"]
         plain = [text for text in overrides if text.split("=")[0] not in {said.split("=")[0] for said in says}]
-        config, without = flat(composed(*overrides)), flat(composed(*plain))
+        config, without = flat_composed(*overrides), flat_composed(*plain)
         settings = dict(text.split("=", 1) for text in says)
         differing = {name for name in config if config[name] != without[name]}
         assert differing <= set(settings), variant
@@ -88,7 +88,7 @@ def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: st
         assert config["data.seed"] == 0
         assert config["data.train_batch_size"] * config["actor_rollout_ref.rollout.n"] == 16 * rollouts
         if variant.method == "resrl":
-            ResRLConfig(**composed(*overrides).resrl)
+            ResRLConfig(**{name[6:]: value for name, value in config.items() if name.startswith("resrl.")})
 
 
 def test_group_sizes_are_half_and_double_that_of_the_others(tmp_path: Path) -> None:

@@ -76,6 +76,12 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix: config}
 
 
+@cache
+def flat_composed(*overrides: str) -> dict[str, Any]:
+    """Leaves of what some overrides compose to, which takes a second; not to be changed."""
+    return flat(composed(*overrides))
+
+
 def difference(base: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Leaves of ``other`` that ``base`` lacks or has otherwise; None for those that are gone."""
     changed = {key: value for key, value in other.items() if key not in base or base[key] != value}
@@ -134,18 +140,18 @@ EXPECTED_DIFFERENCE |= {control: EXPECTED_DIFFERENCE["resrl"] | changes for cont
 
 
 def test_without_a_switch_nothing_is_ours(grpo: dict[str, Any]) -> None:
-    assert difference(flat(composed()), grpo) == {"algorithm.adv_estimator": "grpo"}
+    assert difference(flat_composed(), grpo) == {"algorithm.adv_estimator": "grpo"}
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_method_changes_what_it_should_and_nothing_else(method: str, grpo: dict[str, Any]) -> None:
-    assert difference(grpo, flat(composed(f"+method={method}"))) == EXPECTED_DIFFERENCE[method]
+    assert difference(grpo, flat_composed(f"+method={method}")) == EXPECTED_DIFFERENCE[method]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_method_changes_the_same_on_a_cpu(method: str) -> None:
-    base = flat(composed("+method=grpo", "+device=cpu"))
-    assert difference(base, flat(composed(f"+method={method}", "+device=cpu"))) == EXPECTED_DIFFERENCE[method]
+    base = flat_composed("+method=grpo", "+device=cpu")
+    assert difference(base, flat_composed(f"+method={method}", "+device=cpu")) == EXPECTED_DIFFERENCE[method]
 
 
 @pytest.mark.parametrize("overrides", [(), ("+device=cpu",)])
@@ -168,7 +174,7 @@ def test_length_scaled_reward_manager(grpo: dict[str, Any]) -> None:
 
 def test_a_cluster_is_joined_and_told_nothing_that_it_decides() -> None:
     """Ray refuses these where it is up; null stands for not saying anything."""
-    base, cluster = (flat(composed("+method=resrl", f"+device={device}")) for device in ("cpu", "cpu_cluster"))
+    base, cluster = (flat_composed("+method=resrl", f"+device={device}") for device in ("cpu", "cpu_cluster"))
     assert difference(base, cluster) == {
         "ray_kwargs.ray_init.address": "auto",
         "ray_kwargs.ray_init.num_gpus": None,
@@ -410,7 +416,7 @@ def test_variables_of_verls_helpers_are_where_ray_reads_them() -> None:
 
 
 def test_rollouts_of_the_cpu_are_by_vllm_where_one_says_so() -> None:
-    base, chosen = (flat(composed("+method=resrl", "+device=cpu", *more)) for more in ((), ("rollout=vllm",)))
+    base, chosen = (flat_composed("+method=resrl", "+device=cpu", *more) for more in ((), ("rollout=vllm",)))
     rollout = "actor_rollout_ref.rollout"
     assert (base[f"{rollout}.name"], chosen[f"{rollout}.name"]) == ("hf", "vllm")
     assert {name for name in base if base[name] != chosen.get(name)} == {
@@ -419,7 +425,7 @@ def test_rollouts_of_the_cpu_are_by_vllm_where_one_says_so() -> None:
 
 
 def test_bfloat16_on_a_cpu_changes_what_is_computed_in() -> None:
-    base, chosen = (flat(composed("+method=resrl", f"+device={device}")) for device in ("cpu", "cpu_bf16"))
+    base, chosen = (flat_composed("+method=resrl", f"+device={device}") for device in ("cpu", "cpu_bf16"))
     changed = {name: chosen.get(name) for name in base if base[name] != chosen.get(name)}
     engines = (f"actor_rollout_ref.{part}.fsdp_config.mixed_precision.param_dtype" for part in ("actor", "ref"))
     assert changed == dict.fromkeys(engines, "bf16") | {"actor_rollout_ref.rollout.dtype": "bfloat16"}
