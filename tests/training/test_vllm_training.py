@@ -27,12 +27,14 @@ def train(method: str, task: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *
     return run(method, task, out, monkeypatch, "rollout=vllm", f"trainer.total_training_steps={STEPS}", *overrides)
 
 
-def check(steps: list[dict[str, Any]], count: int = STEPS) -> None:
+def check(steps: list[dict[str, Any]], count: int = STEPS, bound: tuple[str, float] = ("max", 1e-5)) -> None:
     assert len(steps) == count
     for metrics in steps:
-        assert metrics["training/rollout_probs_diff_max"] < 1e-5
         assert metrics["actor/grad_norm"] > 0
         assert 0 < metrics["critic/score/mean"] < 1
+        # what was sampled before the update, which an asynchronous trainer may do, differs by the update
+        if metrics["training/off_policy/trajectory_staleness/max"] == 0:
+            assert metrics[f"training/rollout_probs_diff_{bound[0]}"] < bound[1]
 
 
 def test_grpo(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +79,17 @@ VARIANTS = {
 }
 
 
+BFLOAT16 = ("mean", 0.01)  # that of a step before is 0.02 to 0.04
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variant(variant: str, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check(train("resrl", task, tmp_path, monkeypatch, "resrl.rank=4", *VARIANTS[variant]))
+    steps = train("resrl", task, tmp_path, monkeypatch, "resrl.rank=4", *VARIANTS[variant])
+    if variant == "lora":  # verl rounds merged weights to bfloat16 when it sends them
+        check(steps, bound=BFLOAT16)
+    else:
+        check(steps)
+    stale = [metrics["training/off_policy/trajectory_staleness/max"] for metrics in steps]
+    assert stale[0] == 0
+    assert not any(stale) or variant.endswith("_async")
