@@ -74,6 +74,7 @@ buildah "${storage[@]}" run --network host "${mounts[@]}" "$container" -- \
     python3 -m pip install --quiet --no-cache-dir pytest pytest-xdist hypothesis
 # a root of its own, as in `docker run --cap-add=SYS_ADMIN`, and not chroot: there, the kernel gives bubblewrap no sandbox
 tree=$(buildah "${storage[@]}" mount "$container")
+# shellcheck disable=SC2016
 unshare --mount --pid --fork --kill-child --uts bash -c '
     set -e
     mount --bind "$0" "$0"
