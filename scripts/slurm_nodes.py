@@ -152,6 +152,7 @@ if __name__ == "__main__":
     # read when torch is loaded: threads that spin while they wait take the cores from whatever else runs
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it, too, cleans up
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes what it starts with & ignore it
     from process import only_one
     from rich.console import Console
 
