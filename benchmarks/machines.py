@@ -3,9 +3,9 @@
 """Two machines on one: namespaces of the kernel, each with a network, processes and a host name of its own.
 
 What one sends to the other crosses a link between them; nothing else is reachable. They share the file system, as the
-machines of a cluster do, except /dev/shm, /etc/hosts and Ray's folder of sockets and logs. Killing a machine's first
-process ends all of its processes, whatever they are doing, and takes its end of the link away: nothing is left on the
-host.
+machines of a cluster do, except /run, /dev/shm, /etc/hosts and Ray's folder of sockets and logs. Killing a machine's
+first process ends all of its processes, whatever they are doing, and takes its end of the link away: nothing is left on
+the host.
 """
 
 import ctypes
@@ -28,6 +28,7 @@ _FIRST_PROCESS = """
 set -e
 hostname {name}
 mount -t tmpfs tmpfs /dev/shm
+mount -t tmpfs tmpfs /run
 mkdir -p {logs}/ray /tmp/ray
 mount --bind {logs}/ray /tmp/ray
 printf '{hosts}' >{logs}/hosts

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quickstart import HELD_OUT_PROBLEMS, TRAIN_PROBLEMS, WARM_START_PROBLEMS
-from settings import Settings
+from settings import COUNTDOWN, Settings
 from training import verl_command
 from warm_start import warm_start
 
@@ -39,6 +39,45 @@ class Task:
         """
         files = [self.data / "train.parquet"], [self.data / "test.parquet"]
         return verl_command("resrl", self.settings, str(self.model), *files, run, gpu=False)
+
+    def launch(self, out: Path) -> tuple[dict[str, str], list[str]]:
+        """What makes a launch script of ``examples/`` train this task on two nodes without accelerators.
+
+        Args:
+            out: folder of the training.
+
+        Returns:
+            Its knobs, and its arguments.
+        """
+        settings = self.settings
+        knobs = {
+            "MODEL": str(self.model),
+            "TRAIN_FILES": str(self.data / "train.parquet"),
+            "VAL_FILES": str(self.data / "test.parquet"),
+            "OUT": str(out),
+            "NNODES": "2",
+            "GPUS_PER_NODE": "1",
+            "STEPS": str(settings.steps),
+            "SAVE_EVERY": str(settings.save_every),
+            "EVAL_EVERY": "-1",
+            "PROMPTS": str(settings.prompts),
+            "ROLLOUTS": str(settings.rollouts),
+            "MINI_BATCH": str(settings.mini_batch),
+            "MAX_PROMPT": str(settings.max_prompt),
+            "MAX_RESPONSE": str(settings.max_response),
+            "LR": str(settings.lr),
+            "LOGGER": "console,file",
+            "SEED": str(settings.seed),
+        }
+        return knobs, [
+            "+device=cpu_cluster",
+            "actor_rollout_ref.rollout.name=hf",
+            "actor_rollout_ref.rollout.full_determinism=True",
+            "actor_rollout_ref.model.use_remove_padding=False",
+            f"reward.custom_reward_function.path={COUNTDOWN}",
+            f"resrl.rank={settings.rank}",
+            "trainer.val_before_train=False",
+        ]
 
 
 def make_task(settings: Settings, phases: Phases) -> Task:

@@ -115,7 +115,7 @@ launch() { # OVERRIDES...
     # verl's own choice, flash-attn, cannot be had on every machine
     if [[ ${overrides[*]} != *attn_implementation=* ]] && ! "$PYTHON" -c 'import flash_attn' >/dev/null 2>&1; then
         echo "attention: sdpa, because flash-attn cannot be imported here (docs/installation.md)" >&2
-        overrides+=("+actor_rollout_ref.model.override_config.attn_implementation=sdpa")
+        overrides+=("++actor_rollout_ref.model.override_config.attn_implementation=sdpa") # +device=cpu has it
     fi
 
     local check=("$PYTHON" -m verl_resrl.integration.dry_run)

@@ -124,7 +124,8 @@ def _exit_code(client: Any, job: str) -> int:
     status = str(details.status)
     if status == "SUCCEEDED":
         return 0
-    print(f"error: the job {job} ended as {status}: {' '.join((details.message or '').split())[:300]}", file=sys.stderr)
+    message = (details.message or "").split(", last available logs")[0]  # which have been shown
+    print(f"error: the job {job} ended as {status}: {' '.join(message.split())[:300]}", file=sys.stderr)
     return STOPPED if status == "STOPPED" else details.driver_exit_code or 1
 
 

@@ -78,7 +78,7 @@ def test_dry_run(script: Path, commands: dict[str, list[str]], capsys: pytest.Ca
 
 
 def test_without_flash_attn_the_scripts_choose_sdpa(recorder: Path, tmp_path: Path) -> None:
-    sdpa = "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"
+    sdpa = "++actor_rollout_ref.model.override_config.attn_implementation=sdpa"
     mine = "+actor_rollout_ref.model.override_config.attn_implementation=eager"
     without = tmp_path / "python"
     without.write_text(RECORDER.replace("print", "sys.exit(1) if sys.argv[1] == '-c' else print"))

@@ -60,6 +60,22 @@ def test_counts_of_samples(tmp_path: Path) -> None:
     assert counts["mean_length"].tolist() == [11.5, 12.5]
 
 
+def test_counts_are_kept_until_the_samples_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path / "run", "grpo", 0)
+    file = write_evaluation(run, 0, [1, 2], 4, [1], ("a", "b")) / "samples.jsonl"
+    evaluation = read_run(run).evaluations[0]
+    first = problem_counts(evaluation)
+    with monkeypatch.context() as patched:
+        patched.setattr("verl_resrl.report.samples._samples", None)  # cannot be read again
+        assert problem_counts(evaluation).equals(first)
+    (file.with_name("counts.npz")).write_bytes(b"PK broken")
+    assert problem_counts(evaluation).equals(first)
+    with file.open("a") as more:
+        more.write(file.read_text().splitlines()[0] + "\n")
+    with pytest.raises(RunError, match="problem 0 has sample 0 twice"):
+        problem_counts(evaluation)
+
+
 def read_all(run: Path) -> None:
     runs = [read_run(run)]
     problem_table(runs, ignore_progress)

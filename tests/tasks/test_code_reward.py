@@ -145,6 +145,7 @@ def test_name_of_an_earlier_function_may_be_bound_again(use: str) -> None:
     assert extract_program(block("def gcd(a, b):\n    return a") + block(later)) == later
 
 
+@needs_bwrap
 def test_example_behind_a_solution_is_not_judged_in_its_place() -> None:
     response = block(SOLUTION) + "\nFor example:\n" + TRAILERS["example call"]
     assert compute_score("x", response, ADD)["pred"] == SOLUTION

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.algorithm.quantiles import sorted_values
 from verl_resrl.algorithm.weights import TokenWeights
 from verl_resrl.integration.batch import Batch, hash_of_text
 
@@ -29,26 +30,29 @@ def weight_metrics(negative: Tensor, out: TokenWeights, hidden_size: int, exchan
         negative tokens with weights in [i / 10, (i + 1) / 10).
     """
     known = ~out.residual.isnan()  # false in groups that fell back
-    residual, weights = exchange.gather(out.residual[negative & known]), exchange.gather(out.weights[negative & known])
-    if not len(residual):
-        return {}
-    ordered = residual.sort().values  # torch.quantile stops at 16 million elements
-    last = len(ordered) - 1
+    residual, weights = out.residual[negative & known], out.weights[negative & known]
     edges = torch.arange(1, WEIGHT_BINS, device=weights.device) / WEIGHT_BINS
-    counts = torch.bincount(torch.bucketize(weights, edges, right=True), minlength=WEIGHT_BINS)
+    bins = exchange.sum(torch.bincount(torch.bucketize(weights, edges, right=True), minlength=WEIGHT_BINS))
+    count = int(bins.sum())
+    if not count:
+        return {}
+    # sums, counts and extremes alone cross ranks: the weights of a large batch are gigabytes
+    low, high = sorted_values(residual, (round(0.2 * (count - 1)), round(0.8 * (count - 1))), exchange)
+    extremes = exchange.gather(torch.stack(weights.aminmax()) if len(weights) else weights)
     alignment = out.alignment[negative & known].double().sum()
     inside = out.alignment[~negative & known].double().sum()
     outside = hidden_size * out.residual[~negative & known].double().sum()
-    alignment, inside, outside = exchange.sum(torch.stack([alignment, inside, outside])).unbind()
+    sums = torch.stack([weights.double().sum(), alignment, inside, outside])
+    total, alignment, inside, outside = exchange.sum(sums).unbind()
     return {
-        "resrl/weight_mean": weights.double().mean().item(),
-        "resrl/weight_min": weights.min().item(),
-        "resrl/weight_max": weights.max().item(),
-        "resrl/residual_q20": ordered[round(0.2 * last)].item(),
-        "resrl/residual_q80": ordered[round(0.8 * last)].item(),
-        "resrl/alignment_mean": (alignment / len(residual)).item(),
+        "resrl/weight_mean": (total / count).item(),
+        "resrl/weight_min": extremes.min().item(),
+        "resrl/weight_max": extremes.max().item(),
+        "resrl/residual_q20": low,
+        "resrl/residual_q80": high,
+        "resrl/alignment_mean": (alignment / count).item(),
         "resrl/coverage": (inside / (inside + outside)).item(),
-        **{f"resrl/weight_bin_{i}": share for i, share in enumerate((counts.double() / len(weights)).tolist())},
+        **{f"resrl/weight_bin_{i}": share for i, share in enumerate((bins.double() / count).tolist())},
     }
 
 

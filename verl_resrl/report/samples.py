@@ -1,17 +1,26 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sampled responses -> counts per problem, which is all that the statistics need of them."""
+"""Sampled responses -> counts per problem, which is all that the statistics need of them.
 
+The samples of many checkpoints are terabytes, so that their counts are kept beside them, for the next comparison.
+"""
+
+import contextlib
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 import pandas as pd
 
 from verl_resrl.report.run_folders import Evaluation
 from verl_resrl.runs.files import RunError
 
+KEPT = "counts.npz"  # beside the samples
 ROUNDING = 1e-6  # a summary's Avg@n may differ by so much from its samples
+_SHARED: dict[str, str] = {}
 
 
 def problem_counts(evaluation: Evaluation) -> pd.DataFrame:
@@ -28,6 +37,57 @@ def problem_counts(evaluation: Evaluation) -> pd.DataFrame:
         RunError: a line is broken, a sample is there twice, or the samples are not those of the summary.
     """
     file = evaluation.samples_file
+    state = state_of(file)
+    counts = _kept(file, state)
+    if counts is None:
+        counts = _counted(file)
+        keep(counts, file, state)
+    average = float((counts["num_correct"] / counts["num_samples"]).mean())
+    claimed = evaluation.summary["overall"]["avg_at_n"]["mean"]
+    if abs(average - claimed) > ROUNDING:
+        raise RunError(
+            f"{file}: Avg@n of the samples is {average:.6f}, but summary.json says {claimed:.6f}; "
+            "evaluate this step again"
+        )
+    return counts
+
+
+def _kept(file: Path, state: list[int]) -> pd.DataFrame | None:
+    """What was counted before, if the samples have not been written to since."""
+    try:
+        with np.load(file.with_name(KEPT), allow_pickle=False) as kept:
+            if kept["samples"].tolist() != state:
+                return None
+            columns: dict[str, Any] = {name: kept[name] for name in kept.files if name != "samples"}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # never written, or not by this version
+        return None
+    for name in ("data_source", "prompt"):  # the same texts in every checkpoint: one object for each
+        columns[name] = [_SHARED.setdefault(text, text) for text in columns[name].tolist()]
+    return pd.DataFrame(columns)
+
+
+def state_of(file: Path) -> list[int]:
+    """What changes when samples are written: size and time of the last change."""
+    return [file.stat().st_size, file.stat().st_mtime_ns]
+
+
+def keep(counts: pd.DataFrame, file: Path, state: list[int]) -> None:
+    """Keep the counts beside the samples.
+
+    Args:
+        counts: of ``problem_counts``.
+        file: of the samples.
+        state: of the file before it was read.
+    """
+    columns = {name: counts[name].to_numpy() for name in counts}
+    columns |= {name: counts[name].to_numpy(dtype=str) for name in ("data_source", "prompt")}
+    unfinished = file.with_name(f"{KEPT}.tmp.npz")
+    with contextlib.suppress(OSError):  # somebody else's folder: it is counted again the next time
+        np.savez_compressed(unfinished, samples=np.array(state), **columns)
+        unfinished.replace(file.with_name(KEPT))
+
+
+def _counted(file: Path) -> pd.DataFrame:
     table = _samples(file)
     twice = table.duplicated(["problem", "sample"])
     if twice.any():
@@ -44,26 +104,22 @@ def problem_counts(evaluation: Evaluation) -> pd.DataFrame:
         mean_length=("num_tokens", "mean"),
     ).reset_index()
     counts["num_correct"] = counts["num_correct"].astype(int)
-    average = float((counts["num_correct"] / counts["num_samples"]).mean())
-    claimed = evaluation.summary["overall"]["avg_at_n"]["mean"]
-    if abs(average - claimed) > ROUNDING:
-        raise RunError(
-            f"{file}: Avg@n of the samples is {average:.6f}, but summary.json says {claimed:.6f}; "
-            "evaluate this step again"
-        )
     return counts
 
 
 def _samples(file: Path) -> pd.DataFrame:
     """Read line by line: the responses themselves may not fit into memory."""
     rows = []
+    prompts: dict[str, str] = {}  # hashed once, not for each sample
     with file.open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 row = json.loads(line)
-                prompt = hashlib.sha256(row["prompt"].encode()).hexdigest()[:16]
+                prompt = prompts.get(row["prompt"]) or hashlib.sha256(row["prompt"].encode()).hexdigest()[:16]
+                prompts[row["prompt"]] = prompt
                 problem, sample, tokens = int(row["problem"]), int(row["sample"]), int(row["num_tokens"])
-                rows.append((problem, sample, str(row["data_source"]), prompt, bool(row["correct"]), tokens))
+                source = _SHARED.setdefault(str(row["data_source"]), str(row["data_source"]))
+                rows.append((problem, sample, source, prompt, bool(row["correct"]), tokens))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise RunError(
                     f"{file} line {number} is not a sample ({error!r}): "
