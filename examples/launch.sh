@@ -80,6 +80,14 @@ launch() { # OVERRIDES...
     [[ " $METHODS " == *" ${METHOD:-} "* ]] || fail "METHOD=${METHOD:-} is none of $METHODS"
     local model=$MODEL rollout=actor_rollout_ref.rollout actor=actor_rollout_ref.actor
     [[ ! -d $model ]] || model=$(absolute "$model")
+    # verl empties this file when it starts: each attempt has its own, and resrl compare reads them all
+    local logs=("$OUT"/metrics/*.jsonl)
+    [[ -e ${logs[0]} ]] || logs=()
+    : "${VERL_FILE_LOGGER_PATH:=$(absolute "$OUT")/metrics/$(printf %04d ${#logs[@]}).jsonl}"
+    : "${TENSORBOARD_DIR:=$(absolute "$OUT")/tensorboard}"
+    export VERL_FILE_LOGGER_PATH TENSORBOARD_DIR
+    # on a cluster that is up, the process that writes them does not inherit this environment
+    local variables=ray_kwargs.ray_init.runtime_env.env_vars
     local overrides=(
         "+method=$METHOD"
         "actor_rollout_ref.model.path=$(quoted "$model")"
@@ -104,6 +112,8 @@ launch() { # OVERRIDES...
         "trainer.experiment_name=$METHOD" # resrl compare: runs of this name differ in the seed
         "trainer.default_local_dir=$(quoted "$(absolute "$OUT")/checkpoints")"
         "hydra.run.dir=$(quoted "$(absolute "$OUT")/hydra")"
+        "++$variables.VERL_FILE_LOGGER_PATH=$(quoted "$VERL_FILE_LOGGER_PATH")"
+        "++$variables.TENSORBOARD_DIR=$(quoted "$TENSORBOARD_DIR")"
         "$@"
     )
     local line more
@@ -125,16 +135,5 @@ launch() { # OVERRIDES...
     "${check[@]}" "${overrides[@]}" || exit
     [[ $DRY_RUN != 1 ]] || exit 0
     mkdir -p "$OUT/metrics"
-    local logs=("$OUT"/metrics/*.jsonl)
-    [[ -e ${logs[0]} ]] || logs=()
-    # verl empties this file when it starts: each attempt has its own, and resrl compare reads them all
-    export VERL_FILE_LOGGER_PATH TENSORBOARD_DIR
-    : "${VERL_FILE_LOGGER_PATH:=$(absolute "$OUT")/metrics/$(printf %04d ${#logs[@]}).jsonl}"
-    : "${TENSORBOARD_DIR:=$(absolute "$OUT")/tensorboard}"
-    # on a cluster that is up, the process that writes them does not inherit this environment
-    local name
-    for name in VERL_FILE_LOGGER_PATH TENSORBOARD_DIR; do
-        overrides+=("++ray_kwargs.ray_init.runtime_env.env_vars.$name=$(quoted "${!name}")")
-    done
     exec "$PYTHON" -m verl.trainer.main_ppo "${overrides[@]}"
 }

@@ -84,9 +84,11 @@ def submit(script: Path, arguments: Sequence[str], environment: Mapping[str, str
     Raises:
         SubmitError: the cluster cannot be reached, or is too small.
     """
-    from ray.job_submission import JobSubmissionClient
-    from ray.util.state import list_nodes
-
+    try:
+        from ray.job_submission import JobSubmissionClient
+        from ray.util.state import list_nodes
+    except ModuleNotFoundError as error:
+        raise SubmitError(f"{sys.executable} has no Ray ({error}): activate its environment, or set PYTHON") from None
     address = environment["RAY_API_SERVER_ADDRESS"]
     headers = json.loads(environment.get("RAY_JOB_HEADERS") or "{}")
     try:

@@ -4,6 +4,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,7 +41,7 @@ def test_a_cluster_that_is_too_small_is_refused() -> None:
 def test_a_head_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.sh").touch()
     command = ["bash", str(HERE / "ray_submit.sh"), "run.sh"]
-    environment = {**os.environ, "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9"}
+    environment = {**os.environ, "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:9", "PYTHON": sys.executable}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: RAY_API_SERVER_ADDRESS=http://127.0.0.1:9: ")

@@ -38,7 +38,8 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"RAY_API_SERVER_ADDRESS": f"http://{self.head.address}:{DASHBOARD_PORT}"}
+        address = f"http://{self.head.address}:{DASHBOARD_PORT}"
+        return os.environ | {"RAY_API_SERVER_ADDRESS": address, "PYTHON": sys.executable}
 
     def submit(self, *arguments: str, **knobs: str) -> subprocess.CompletedProcess[str]:
         command = self.head.command([*SUBMIT, *arguments])

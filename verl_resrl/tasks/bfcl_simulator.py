@@ -68,7 +68,8 @@ class Simulator:
         future = self._pool.schedule(function, args=list(arguments), timeout=self._time_limit)
         try:
             return await asyncio.wrap_future(future)
-        except (FutureTimeoutError, ProcessExpired, MemoryError) as error:
+        # asyncio turns the first into the second, which is another one before Python 3.11
+        except (FutureTimeoutError, asyncio.TimeoutError, ProcessExpired, MemoryError) as error:
             raise LimitExceeded(f"{arguments[0].id}: {type(error).__name__}") from None
 
     def close(self) -> None:
