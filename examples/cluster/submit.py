@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -133,6 +134,7 @@ def _exit_code(client: Any, job: str) -> int:
 
 if __name__ == "__main__":
     logging.getLogger("ray").setLevel(logging.ERROR)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes what it starts with & ignore it
     try:
         sys.exit(submit(Path(sys.argv[1]), sys.argv[2:], os.environ))
     except SubmitError as error:
