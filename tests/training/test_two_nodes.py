@@ -71,7 +71,7 @@ def test_two_nodes_train_as_one(tmp_path: Path) -> None:
 @pytest.mark.e2e
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_when_it_is_stopped(how: signal.Signals, tmp_path: Path) -> None:
-    """While Ray and verl run on both nodes."""
+    """While Ray runs on both nodes and verl starts."""
     script = subprocess.Popen(
         SCRIPT, env=os.environ | {"OUT": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -84,7 +84,6 @@ def test_nothing_is_left_when_it_is_stopped(how: signal.Signals, tmp_path: Path)
             pytest.fail("verl did not start")
         names = [line.split()[0].rpartition("/")[2] for line in processes_below(tmp_path).values()]
         assert names.count("unshare") == 2  # the machines; what ends with them need not name the folder
-        assert any(name.startswith("python") for name in names)
         script.send_signal(how)
         script.stdout.read()
         assert script.wait() == (130 if how == signal.SIGINT else -signal.SIGKILL)
