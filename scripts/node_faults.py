@@ -7,9 +7,7 @@
 scripts/node_faults.sh installs what this needs. Data, model and verl's command are the quickstart's.
 """
 
-import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples" / "quickstart")]  # neither is installed
 
 from settings import Knob, QuickstartError, Settings
+
+from benchmarks.script import begin, end
 
 KNOBS = (
     Knob("STEPS", "4", "training steps; the faults strike in the third"),
@@ -146,13 +146,7 @@ def suffer(fault: "Fault", task: "Task", folder: Path, out: Path, phase: "Phase"
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(HELP)
-        sys.exit(0)
-    # read when torch is loaded: threads that spin while they wait take the cores from whatever else runs
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it, too, cleans up
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes what it starts with & ignore it
+    begin(HELP)
     from process import only_one
     from rich.console import Console
     from training import finished_step, next_metrics, train
@@ -165,11 +159,4 @@ if __name__ == "__main__":
     from benchmarks.small_task import Task, make_task
     from verl_resrl.evaluation.progress import Phase, Phases
 
-    try:
-        good = node_faults({k.name: os.environ.get(k.name, "").strip() or k.default for k in KNOBS}, Console())
-    except (NoMachines, QuickstartError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("stopped; the same command starts again", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0 if good else 1)
+    end(node_faults, KNOBS, NoMachines, QuickstartError)

@@ -7,9 +7,7 @@
 scripts/two_nodes.sh installs what this needs. Data, model and verl's command are the quickstart's.
 """
 
-import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples" / "quickstart")]  # neither is installed
 
 from settings import Knob, QuickstartError, Settings
+
+from benchmarks.script import begin, end
 
 KNOBS = (
     Knob("STEPS", "3", "training steps"),
@@ -98,13 +98,7 @@ def without_last_step(folder: Path, copy: Path, last: int) -> Path:
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(HELP)
-        sys.exit(0)
-    # read when torch is loaded: threads that spin while they wait take the cores from whatever else runs
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it, too, cleans up
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes what it starts with & ignore it
+    begin(HELP)
     from process import only_one
     from rich.console import Console
     from training import next_metrics, train
@@ -115,11 +109,4 @@ if __name__ == "__main__":
     from benchmarks.small_task import make_task
     from verl_resrl.evaluation.progress import Phases
 
-    try:
-        same = two_nodes({k.name: os.environ.get(k.name, "").strip() or k.default for k in KNOBS}, Console())
-    except (NoMachines, QuickstartError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("stopped; the same command starts again", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0 if same else 1)
+    end(two_nodes, KNOBS, NoMachines, QuickstartError)

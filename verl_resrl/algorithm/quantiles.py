@@ -20,6 +20,9 @@ def sorted_values(values: Tensor, places: Sequence[int], exchange: Exchange) -> 
         values: (n,) float32 of this rank, none of them NaN.
         places: each in [0, number of all values).
         exchange: to the ranks that hold the others.
+
+    Returns:
+        The float32 value at each place.
     """
     keys = _ascending(values)
     found = []

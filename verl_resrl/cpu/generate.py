@@ -129,11 +129,13 @@ class _Rows:
         output = model(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=True, **last)
         request = torch.arange(len(requests), device=model.device)
         prefilled = cls(request, output.logits[:, -1], mask, positions[:, -1:], output.past_key_values)
-        prefilled._select(torch.tensor([index[tuple(r.prompt_ids)] for r in requests], device=model.device))
+        row = torch.tensor([index[tuple(r.prompt_ids)] for r in requests], device=model.device)
+        prefilled.logits = prefilled.logits[row]
+        prefilled._select(row)
         return prefilled
 
     def keep(self, kept: Tensor) -> None:
-        """Go on with these rows alone; their logits are not read again."""
+        """Go on with these rows alone; their logits are those of ``append``, which must follow."""
         self.request = self.request[kept]
         self._select(kept)
 
@@ -152,7 +154,7 @@ class _Rows:
 
     def _select(self, index: Tensor) -> None:
         self.cache.reorder_cache(index)  # of beam search: every kind of cache has it
-        self.logits, self.mask, self.position = self.logits[index], self.mask[index], self.position[index]
+        self.mask, self.position = self.mask[index], self.position[index]
 
 
 @dataclass(frozen=True)

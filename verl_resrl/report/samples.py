@@ -8,6 +8,7 @@ The samples of many checkpoints are terabytes, so that their counts are kept bes
 import contextlib
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -20,7 +21,6 @@ from verl_resrl.runs.files import RunError
 
 KEPT = "counts.npz"  # beside the samples
 ROUNDING = 1e-6  # a summary's Avg@n may differ by so much from its samples
-_SHARED: dict[str, str] = {}
 
 
 def problem_counts(evaluation: Evaluation) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def _kept(file: Path, state: list[int]) -> pd.DataFrame | None:
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # never written, or not by this version
         return None
     for name in ("data_source", "prompt"):  # the same texts in every checkpoint: one object for each
-        columns[name] = [_SHARED.setdefault(text, text) for text in columns[name].tolist()]
+        columns[name] = [sys.intern(text) for text in columns[name].tolist()]
     return pd.DataFrame(columns)
 
 
@@ -118,7 +118,7 @@ def _samples(file: Path) -> pd.DataFrame:
                 prompt = prompts.get(row["prompt"]) or hashlib.sha256(row["prompt"].encode()).hexdigest()[:16]
                 prompts[row["prompt"]] = prompt
                 problem, sample, tokens = int(row["problem"]), int(row["sample"]), int(row["num_tokens"])
-                source = _SHARED.setdefault(str(row["data_source"]), str(row["data_source"]))
+                source = sys.intern(str(row["data_source"]))
                 rows.append((problem, sample, source, prompt, bool(row["correct"]), tokens))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise RunError(
