@@ -5,8 +5,10 @@
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from benchmarks.machines import Machine
 
@@ -18,34 +20,27 @@ _COUNTED = ("--num-gpus=1", "--num-cpus=12", "--disable-usage-stats")
 REPEATABLE = "actor_rollout_ref.rollout.full_determinism=True"
 
 
-def start_ray(machines: Sequence[Machine], dashboard: bool = False) -> None:
+@contextmanager
+def ray_on(machines: Sequence[Machine], dashboard: bool = False) -> Iterator[None]:
     """Start Ray's head on the first machine, and a node on each of the others.
 
-    All of them, and the processes that this one starts later, share a token. Without it, Ray (2.60) asks for one as
+    All of them, and the processes that this one starts in the body, share a token. Without, Ray (2.60) asks for one as
     soon as a user who starts a head has ever had a Ray of his own, and other nodes do not have it.
 
     Args:
         machines: all of them.
         dashboard: whether jobs can be submitted.
     """
-    os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
     head, *others = machines
     options = [f"--node-ip-address={head.address}", f"--port={PORT}", f"--include-dashboard={dashboard}"]
     if dashboard:
         options += ["--dashboard-host=0.0.0.0", f"--dashboard-port={DASHBOARD_PORT}"]
-    head.run(RAY, "start", "--head", *options, *_COUNTED)
-    for machine in others:
-        join_ray(machine, head)
-
-
-def join_ray(machine: Machine, head: Machine) -> None:
-    """Start a node of Ray on a machine.
-
-    Args:
-        machine: where.
-        head: where the cluster's head runs.
-    """
-    machine.run(RAY, "start", f"--address={head.address}:{PORT}", f"--node-ip-address={machine.address}", *_COUNTED)
+    with patch.dict(os.environ, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32)):
+        head.run(RAY, "start", "--head", *options, *_COUNTED)
+        for machine in others:
+            node = (f"--address={head.address}:{PORT}", f"--node-ip-address={machine.address}")
+            machine.run(RAY, "start", *node, *_COUNTED)
+        yield
 
 
 def on_both(command: Sequence[str], head: Machine, metrics: Path) -> list[str]:

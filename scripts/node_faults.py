@@ -107,8 +107,7 @@ def suffer(fault: "Fault", task: "Task", folder: Path, out: Path, phase: "Phase"
     def attempt(strikes: bool) -> None:
         nonlocal begin
         link = Link(fault.delay_ms, fault.mbit)
-        with closing(link), two_machines(out / "machines", link) as machines:
-            start_ray(machines)
+        with closing(link), two_machines(out / "machines", link) as machines, ray_on(machines):
 
             def strike() -> None:
                 nonlocal begin
@@ -154,7 +153,7 @@ if __name__ == "__main__":
     from benchmarks.link import Link
     from benchmarks.machines import Machine, NoMachines, missing, two_machines
     from benchmarks.node_faults import HEAD, Fault, Outcome, Striker
-    from benchmarks.ray_nodes import on_both, start_ray
+    from benchmarks.ray_nodes import on_both, ray_on
     from benchmarks.same_training import compare, steps_of
     from benchmarks.small_task import Task, make_task
     from verl_resrl.evaluation.progress import Phase, Phases

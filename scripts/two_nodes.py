@@ -61,8 +61,11 @@ def two_nodes(knobs: dict[str, str], console: "Console") -> bool:
             folders[nodes].mkdir()
         command = task.command(folders[2])
         console.print(f"verl's log: {folders[2] / 'verl.log'}", highlight=False, soft_wrap=True)
-        with two_machines(settings.out / "machines") as machines, phases.phase("two nodes with a rank each") as phase:
-            start_ray(machines)
+        with (
+            phases.phase("two nodes with a rank each") as phase,
+            two_machines(settings.out / "machines") as machines,
+            ray_on(machines),
+        ):
             train(on_both(command, machines[0], next_metrics(folders[2])), folders[2], settings.steps, phase)
         with phases.phase("one node with two ranks") as phase:
             train(on_one(task.command(folders[1])), folders[1], settings.steps, phase)
@@ -104,7 +107,7 @@ if __name__ == "__main__":
     from training import next_metrics, train
 
     from benchmarks.machines import NoMachines, missing, two_machines
-    from benchmarks.ray_nodes import on_both, on_one, start_ray
+    from benchmarks.ray_nodes import on_both, on_one, ray_on
     from benchmarks.same_training import compare
     from benchmarks.small_task import make_task
     from verl_resrl.evaluation.progress import Phases

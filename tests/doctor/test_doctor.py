@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +24,23 @@ from verl_resrl.doctor.finding import Finding, NotHere, Problem
 from verl_resrl.integration import registered
 
 
+@pytest.fixture
+def another_ray() -> Iterator[None]:
+    """A Ray that somebody else has started on this machine, as a training beside us does."""
+    program = (
+        "import ray; ray.init(address='local', num_cpus=1, include_dashboard=False); print('up', flush=True); input()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], text=True, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        yield
+        process.stdin.write("\n")
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("another_ray")
 def test_this_installation_is_sound() -> None:
     """The command as a user gives it, with a Ray worker."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("VERL_", "TRITON_"))}

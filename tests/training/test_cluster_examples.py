@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.machines import Machine, missing, two_machines
-from benchmarks.ray_nodes import DASHBOARD_PORT, RAY, start_ray
+from benchmarks.ray_nodes import DASHBOARD_PORT, RAY, ray_on
 from tests.training.trainer import make_task
 
 ROOT = Path(__file__).parents[2]
@@ -53,8 +53,7 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
-    with two_machines(folder / "machines") as machines:
-        start_ray(machines, dashboard=True)
+    with two_machines(folder / "machines") as machines, ray_on(machines, dashboard=True):
         yield Cluster(machines[0], folder)
 
 

@@ -16,7 +16,8 @@ def check_ray_worker() -> str:
     already = ray.is_initialized()
     cluster = os.environ.get("RAY_ADDRESS")
     if not already:
-        local: dict[str, Any] = {} if cluster else {"num_cpus": 1, "include_dashboard": False}
+        # without "local", Ray would join what another program has started on this machine
+        local: dict[str, Any] = {} if cluster else {"address": "local", "num_cpus": 1, "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
     try:
         python, loaded, estimators = ray.get(ray.remote(num_cpus=1)(_look).remote())
