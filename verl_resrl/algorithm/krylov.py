@@ -15,7 +15,7 @@ from torch import Tensor
 
 ROUNDS = 7  # passes over X and X^T
 MIN_BLOCK = 32
-COLUMNS_AT_A_TIME = 512  # that are brought to float64
+COLUMNS_AT_A_TIME = ROUNDS * MIN_BLOCK  # brought to float64: no more of it than the Gram matrix of all blocks has
 SHIFT = 1e-13  # of a Gram matrix in float64 whose diagonal is 1: keeps it positive where rows depend on each other
 SHIFT_FLOAT32 = 1e-6  # the same in float32
 DEPENDENT = 0.25  # a row of length 1 is dropped if less of its square is left without the rows before it
