@@ -19,7 +19,7 @@ DESCRIPTION = "Measures the token weights of ResRL: time, memory and exactness.\
     f"  {name:12} {asks}{' (NVIDIA GPU only)' if name in NEEDS_GPU else ''}" for name, asks in QUESTIONS.items()
 )
 EPILOG = """\
-Takes about eight minutes on two cores. Uses the GPU if there is one; CUDA_VISIBLE_DEVICES= measures the CPU instead.
+Takes about twelve minutes on two cores. Uses the GPU if there is one; CUDA_VISIBLE_DEVICES= measures the CPU instead.
 Writes benchmarks/results/<cpu or cuda>.csv, one number a row, and a plot of each question beside it; prints the ratios
 to the eager method, with our targets. Ctrl-C keeps what was measured so far.
 
