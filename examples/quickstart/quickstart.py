@@ -10,9 +10,11 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from inputs import check_inputs
 from process import only_one
@@ -47,6 +49,7 @@ class Quickstart:
 
     def run(self) -> None:
         """Do what has not been done yet, then report."""
+        from evaluate import share_evaluation
         from report import write_report
         from training import REWARD
 
@@ -54,12 +57,14 @@ class Quickstart:
         start_folder = self.settings.out / f"start-{self.start_id}"
         start = self._start(start_folder)
         evaluations = {"start": self._evaluation("start", start, val, start_folder, 0)}
-        rewards = {}
+        rewards, folders = {}, []
         for method in self.settings.methods:
             folder, model = self._training(method, start, train, val)
             evaluations[method] = self._evaluation(method, model, val, folder, self.settings.steps)
+            share_evaluation(start_folder, folder, 0)
             rewards[method] = {step: metrics[REWARD] for step, metrics in read_metrics(folder).items()}
-        write_report(self.settings.out, _as_json(asdict(self.settings)), evaluations, rewards, self.console)
+            folders.append(folder)
+        write_report(self.settings.out, _as_json(asdict(self.settings)), evaluations, rewards, folders, self.console)
 
     def _data(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Files of training and held-out problems."""
@@ -131,28 +136,28 @@ class Quickstart:
             code=source_fingerprint(package),
         )
 
-    def _evaluation(self, name: str, model: str, val: tuple[Path, ...], folder: Path, steps: int) -> dict:
+    def _evaluation(self, name: str, model: str, val: tuple[Path, ...], folder: Path, steps: int) -> dict[str, Any]:
         """Evaluate one model on the held-out problems."""
+        from evaluate import evaluate, finished_evaluation
+
         s = self.settings
         numbers = [s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response]
         package = sorted((ROOT / "verl_resrl/evaluation").glob("*.py"))
         generator = [ROOT / "verl_resrl/cpu" / name for name in ("attention.py", "generate.py")]
-        code = [HERE / "evaluate.py", *package, *generator]
-        identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, code=source_fingerprint(code))
-        file = folder / f"evaluation-{steps}-{identity}.json"
-        if file.exists():
-            result = json.loads(file.read_text(encoding="utf-8"))
-            self.phases.cached(f"evaluation {name}", f"Avg@16 {result['avg_at_16']:.3f}")
+        code = source_fingerprint([HERE / "evaluate.py", *package, *generator])
+        identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, code=code)
+        result = finished_evaluation(folder, steps, identity)
+        if result is not None:
+            self.phases.cached(f"evaluation {name}", _average(result))
             return result
-        from evaluate import evaluate
-
-        from verl_resrl.evaluation.settings import write_json
-
         with self.phases.phase(f"evaluation {name}") as phase:
-            result = evaluate(model, val, s, phase.update)
-            phase.note = f"Avg@16 {result['avg_at_16']:.3f}"
-        write_json(file, result)
+            result = evaluate(model, val, s, folder, steps, identity, phase.update)
+            phase.note = _average(result)
         return result
+
+
+def _average(result: Mapping[str, Any]) -> str:
+    return f"Avg@16 {result['avg_at_first']['16']['mean']:.3f}"
 
 
 def _data_id(settings: Settings) -> str:
