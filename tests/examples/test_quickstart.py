@@ -450,9 +450,8 @@ def test_evaluation_of_a_random_model_counts_what_the_verifier_says(tmp_path):
     warm_start.small_model(tokenizer, 0).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     odd = tmp_path / "reward.py"
-    right_if_odd = "def compute_score(data_source, solution_str, ground_truth, extra_info): return len(solution_str) % 2"
-    odd.write_text(right_if_odd)
-        "def compute_score(data_source, solution_str, ground_truth, extra_info): return len(solution_str) % 2"
+    odd.write_text(
+        "def compute_score(data_source, solution_str, ground_truth, extra_info):\n return len(solution_str) % 2"
     )
     settings = settings_in(tmp_path, EVAL_PROBLEMS=2, EVAL_SAMPLES=16, MAX_RESPONSE=4)
     start = tmp_path / "start"
