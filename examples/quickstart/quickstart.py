@@ -27,6 +27,7 @@ from verl_resrl.evaluation.settings import EvaluationError
 from verl_resrl.runs.files import RunError, read_metrics
 
 HERE = Path(__file__).resolve().parent
+LEAST_ESTIMATED = 10_000_000  # parameters
 
 
 class Quickstart:
@@ -53,6 +54,7 @@ class Quickstart:
         from report import write_report
         from training import REWARD
 
+        self._estimate()
         train, val = self._data()
         start_folder = self.settings.out / f"start-{self.start_id}"
         start = self._start(start_folder)
@@ -65,6 +67,15 @@ class Quickstart:
             rewards[method] = {step: metrics[REWARD] for step, metrics in read_metrics(folder).items()}
             folders.append(folder)
         write_report(self.settings.out, _as_json(asdict(self.settings)), evaluations, rewards, folders, self.console)
+
+    def _estimate(self) -> None:
+        """Say how long it will take; the small model's steps are too short for an estimate by FLOP."""
+        from estimate import flop_per_second, parameters_of, sentence
+
+        parameters = parameters_of(self.settings.model) if self.settings.model else self.start.parameters
+        if parameters > LEAST_ESTIMATED:
+            line = sentence(self.settings, parameters, flop_per_second("cuda" if self.gpu else "cpu"))
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _data(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Files of training and held-out problems."""

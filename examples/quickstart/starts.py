@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from settings import COUNTDOWN, ROOT, SMALL, SMOLLM2, WORD_PROBLEMS
+from smollm2 import PARAMETERS
 
 from verl_resrl.evaluation.progress import Phases
 
@@ -21,6 +22,7 @@ class Start:
     """One of them.
 
     Attributes:
+        parameters: of the model.
         problems: what they are called.
         sizes: problems to start with, of these for reinforcement learning, and held out.
         data_sources: source files that the data depends on.
@@ -31,6 +33,7 @@ class Start:
         num_phases: of ``make_model``.
     """
 
+    parameters: int
     problems: str
     sizes: tuple[int, int, int]
     data_sources: tuple[Path, ...]
@@ -85,6 +88,7 @@ def _make_smollm2(data: Path, downloads: Path, model: Path, seed: int, phases: P
 
 STARTS = {
     SMALL: Start(
+        800_000,
         "puzzles",
         (1500, 160, 512),
         (COUNTDOWN,),
@@ -94,6 +98,7 @@ STARTS = {
         num_phases=1,
     ),
     SMOLLM2: Start(
+        PARAMETERS,
         "word problems",
         (640, 200, 256),
         (WORD_PROBLEMS, ROOT / "verl_resrl" / "tasks" / "word_problems_data.py"),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import estimate
 import pyarrow.parquet as pq
 import pytest
 import smollm2
@@ -130,3 +131,23 @@ def test_the_pretrained_model_speaks_and_ends_its_messages(tmp_path: Path, monke
     with pytest.raises(QuickstartError, match=r"has the checksum bcc81830d10ce7d9\.\.\., not 0000"):
         smollm2.make_smollm2(tmp_path / "again", said.append)
     assert not (tmp_path / "again").exists()
+
+
+def test_the_estimate_counts_what_is_done(tmp_path: Path) -> None:
+    warm_start.small_model(warm_start.character_tokenizer(), 0).save_pretrained(tmp_path)
+    parameters = estimate.parameters_of(str(tmp_path))
+    assert parameters == AutoModelForCausalLM.from_pretrained(tmp_path).num_parameters()
+    knobs = {"METHODS": "resrl", "STEPS": "3", "PROMPTS": "2", "MINI_BATCH": "2", "ROLLOUTS": "5"}
+    settings = settings_in(
+        tmp_path, MODEL="owner/model", MAX_PROMPT="20", MAX_RESPONSE="40", EVAL_SAMPLES="16", **knobs
+    )
+    training, evaluation = estimate.seconds_of_run(settings, parameters=100, rate=1000.0)
+    # a step of 10 responses of 20 tokens after 10: each sampled for 4, all read for 2 and learned from for 6 FLOP
+    assert training == pytest.approx(60 + 3 * 10 * (20 * 4 + 30 * 8) * 100 / 1000)
+    assert evaluation == pytest.approx(2 * 16 * 20 * 4 * 100 / 1000)
+    said = estimate.sentence(settings, 50_000_000, 1e9)
+    assert said.startswith("about 11 minutes, of which evaluation 2 minutes: 50 million parameters, 1 GFLOP/s")
+    assert estimate.sentence(settings, 10**10, 1e9).startswith(
+        "about 34 hours, of which evaluation 7 hours: 10,000 mill"
+    )
+    assert estimate.flop_per_second("cpu") > 1e8
