@@ -75,8 +75,8 @@ def sentence(settings: Settings, parameters: int, rate: float) -> str:
     """
     training, evaluation = seconds_of_run(settings, parameters, rate)
     return (
-        f"about {_time(training + evaluation)}, of which evaluation {_time(evaluation)}: {parameters / 1e6:,.0f} million "
-        f"parameters, {rate / 1e9:,.0f} GFLOP/s measured, responses taken to be half as long as they may be"
+        f"about {_time(training + evaluation)}, of which evaluation {_time(evaluation)}: {parameters / 1e6:,.0f} "
+        f"million parameters, {rate / 1e9:,.0f} GFLOP/s measured, responses taken to be half as long as they may be"
     )
 
 
