@@ -139,7 +139,7 @@ def test_the_estimate_counts_what_is_done(tmp_path: Path) -> None:
     assert parameters == AutoModelForCausalLM.from_pretrained(tmp_path).num_parameters()
     knobs = {"METHODS": "resrl", "STEPS": "3", "PROMPTS": "2", "MINI_BATCH": "2", "ROLLOUTS": "5"}
     settings = settings_in(
-        tmp_path, MODEL="owner/model", MAX_PROMPT="20", MAX_RESPONSE="40", EVAL_SAMPLES="16", **knobs
+        tmp_path, MODEL="owner/model", **knobs, **lengths
     )
     training, evaluation = estimate.seconds_of_run(settings, parameters=100, rate=1000.0)
     # a step of 10 responses of 20 tokens after 10: each sampled for 4, all read for 2 and learned from for 6 FLOP
