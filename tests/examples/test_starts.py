@@ -138,9 +138,8 @@ def test_the_estimate_counts_what_is_done(tmp_path: Path) -> None:
     parameters = estimate.parameters_of(str(tmp_path))
     assert parameters == AutoModelForCausalLM.from_pretrained(tmp_path).num_parameters()
     knobs = {"METHODS": "resrl", "STEPS": "3", "PROMPTS": "2", "MINI_BATCH": "2", "ROLLOUTS": "5"}
-    settings = settings_in(
-        tmp_path, MODEL="owner/model", **knobs, **lengths
-    )
+    lengths = {"MAX_PROMPT": "20", "MAX_RESPONSE": "40", "EVAL_PROBLEMS": "1", "EVAL_SAMPLES": "16"}
+    settings = settings_in(tmp_path, MODEL="owner/model", **knobs, **lengths)
     training, evaluation = estimate.seconds_of_run(settings, parameters=100, rate=1000.0)
     # a step of 10 responses of 20 tokens after 10: each sampled for 4, all read for 2 and learned from for 6 FLOP
     assert training == pytest.approx(60 + 3 * 10 * (20 * 4 + 30 * 8) * 100 / 1000)
