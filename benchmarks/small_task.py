@@ -8,13 +8,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quickstart import HELD_OUT_PROBLEMS, TRAIN_PROBLEMS, WARM_START_PROBLEMS
-from settings import COUNTDOWN, Settings
+from settings import COUNTDOWN, SMALL, Settings
+from starts import STARTS, TEST_FILE, TRAIN_FILE
 from training import verl_command
-from warm_start import warm_start
 
 from verl_resrl.evaluation.progress import Phases
-from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Task:
         Args:
             run: folder of the training.
         """
-        files = [self.data / "train.parquet"], [self.data / "test.parquet"]
+        files = [self.data / TRAIN_FILE], [self.data / TEST_FILE]
         return verl_command("resrl", self.settings, str(self.model), *files, run, gpu=False)
 
     def launch(self, out: Path) -> tuple[dict[str, str], list[str]]:
@@ -52,8 +50,8 @@ class Task:
         settings = self.settings
         knobs = {
             "MODEL": str(self.model),
-            "TRAIN_FILES": str(self.data / "train.parquet"),
-            "VAL_FILES": str(self.data / "test.parquet"),
+            "TRAIN_FILES": str(self.data / TRAIN_FILE),
+            "VAL_FILES": str(self.data / TEST_FILE),
             "OUT": str(out),
             "NNODES": "2",
             "GPUS_PER_NODE": "1",
@@ -87,19 +85,15 @@ def make_task(settings: Settings, phases: Phases) -> Task:
         settings: of the training.
         phases: says what is done; there are two.
     """
-    data, model = settings.out / "data", settings.out / "model"
-    if (data / "test.parquet").exists():
+    data, model, start = settings.out / "data", settings.out / "model", STARTS[SMALL]
+    if (data / TEST_FILE).exists():
         phases.cached("puzzles", str(data))
     else:
         with phases.phase("puzzles"):
             data.mkdir(exist_ok=True)
-            problems, held_out = generate_problems(WARM_START_PROBLEMS, HELD_OUT_PROBLEMS, settings.seed)
-            write_parquet(problems, "train", data / "warm_start.parquet")
-            write_parquet(problems[:TRAIN_PROBLEMS], "train", data / "train.parquet")
-            write_parquet(held_out, "test", data / "test.parquet")
+            start.write_data(start.sizes, settings.seed, data)
     if model.exists():
         phases.cached("warm start", str(model))
     else:
-        with phases.phase("warm start") as phase:
-            warm_start(data / "warm_start.parquet", model, settings.seed, phase.update)
+        start.make_model(data, settings.out, model, settings.seed, phases)
     return Task(data, model, settings)

@@ -1,77 +1,124 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out evaluation: many sampled responses to each problem, and what they say about a model."""
+"""Held-out evaluation by the code of ``resrl eval``: many responses to each problem, and token weights of some."""
 
+import json
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from settings import Settings
+from settings import SMALL, Settings
 
-from verl_resrl.evaluation.evaluate import sample_and_judge
-from verl_resrl.evaluation.generate import HFGenerator, Job, Sampling, load_tokenizer
-from verl_resrl.evaluation.judge import Judge
-from verl_resrl.evaluation.problems import read_problems
-from verl_resrl.evaluation.samples import Sample
-from verl_resrl.evaluation.summary import distinct_correct
-from verl_resrl.statistics.passk import pass_at_k, powers_of_two
+from verl_resrl.evaluation import evaluate as evaluation
+from verl_resrl.evaluation.generate import choose_backend
+from verl_resrl.evaluation.run_settings import read_run_settings
+from verl_resrl.evaluation.settings import Settings as EvaluationSettings
+from verl_resrl.runs.files import EVALUATIONS
+from verl_resrl.statistics.passk import powers_of_two
 
 AVERAGED = 16  # samples of Avg@16
+SHOWN = 2  # problems token by token
+IDENTITY = EVALUATIONS / "identity"
 
 
 def evaluate(
-    model_path: str, files: Sequence[Path], settings: Settings, report: Callable[[int, int, str], None]
-) -> dict:
-    """Sample and judge responses at temperature 1.
+    model: str,
+    files: Sequence[Path],
+    settings: Settings,
+    folder: Path,
+    step: int,
+    identity: str,
+    report: Callable[[int, int, str], None],
+) -> dict[str, Any]:
+    """Sample and judge responses at temperature 1, or finish what a stopped call has begun.
 
     Every response has a seed of its own, made of ``SEED``, problem and number of the response, so that all models
     get the same luck.
 
     Args:
-        model_path: Hugging Face model with its tokenizer.
+        model: Hugging Face model with its tokenizer.
         files: held-out problems in verl's format.
         settings: of the run.
+        folder: of the training, or of the start; evaluations of another ``identity`` are deleted there.
+        step: of the model.
+        identity: of all that the responses depend on, but the model.
         report: called with responses done, responses in all and a note.
 
     Returns:
-        What ``summary`` returns.
+        The summary over all problems, as ``resrl eval`` writes it.
     """
-    tokenizer = load_tokenizer(model_path)
-    problems = read_problems(files, tokenizer, settings.max_prompt, settings.eval_problems)
-    generator = HFGenerator(
-        model_path, tokenizer, Sampling(settings.max_response, settings.max_prompt, seed=settings.seed)
-    )
-    jobs = [Job(problem, sample) for problem in range(len(problems)) for sample in range(settings.eval_samples)]
-    groups: list[list[Sample]] = [[] for _ in problems]
-    done = right = 0
-    for batch in sample_and_judge(generator, Judge(settings.reward_file), problems, jobs, (), tokenizer):
-        for sample in batch:
-            groups[sample.problem].append(sample)
-            done += 1
-            right += sample.correct
-        report(done, len(jobs), f"{right / done:.1%} right")
-    correct = np.array([[sample.correct for sample in group] for group in groups])
-    return summary(correct, [distinct_correct(group) for group in groups])
+    wanted = evaluation_settings(model, files, settings, folder)
+    judge = evaluation.check(wanted)
+    if not _are_of(folder, identity):
+        shutil.rmtree(folder / EVALUATIONS, ignore_errors=True)
+        (folder / EVALUATIONS).mkdir(parents=True)
+        (folder / IDENTITY).write_text(identity)
+    return evaluation.evaluate(wanted, _step(folder, step), judge, report)["overall"]
 
 
-def summary(right: np.ndarray, distinct: Sequence[int]) -> dict:
-    """Condense the verdicts.
+def finished_evaluation(folder: Path, step: int, identity: str) -> dict[str, Any] | None:
+    """What ``evaluate`` has returned before, if it has.
 
     Args:
-        right: (num_problems, num_samples) bool, which responses are right.
-        distinct: how many different right answers each problem got.
-
-    Returns:
-        ``avg_at_16``, ``pass_at_k`` (k as text, powers of two), ``distinct_correct``, the means over problems;
-        ``num_problems``, ``num_samples``, and ``correct_per_problem``.
+        folder: as ``evaluate`` takes it.
+        step: of the model.
+        identity: as ``evaluate`` takes it.
     """
-    num_problems, num_samples = right.shape
-    correct = right.sum(axis=1)
-    return {
-        "num_problems": num_problems,
-        "num_samples": num_samples,
-        f"avg_at_{AVERAGED}": float(right[:, :AVERAGED].mean()),
-        "pass_at_k": {str(k): float(pass_at_k(num_samples, correct, k).mean()) for k in powers_of_two(num_samples)},
-        "distinct_correct": float(np.mean(distinct)),
-        "correct_per_problem": correct.tolist(),
-    }
+    file = _step(folder, step) / evaluation.SUMMARY_FILE
+    if not _are_of(folder, identity) or not file.exists():
+        return None
+    return json.loads(file.read_text(encoding="utf-8"))["overall"]
+
+
+def share_evaluation(source: Path, folder: Path, step: int) -> None:
+    """Let a training show the evaluation of the model that it started from.
+
+    Args:
+        source: folder of the start.
+        folder: of the training.
+        step: of the model in both.
+    """
+    if not _step(folder, step).exists():
+        unfinished = folder / EVALUATIONS / "unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(_step(source, step), unfinished)
+        os.replace(unfinished, _step(folder, step))
+
+
+def _are_of(folder: Path, identity: str) -> bool:
+    return (folder / IDENTITY).exists() and (folder / IDENTITY).read_text() == identity
+
+
+def _step(folder: Path, step: int) -> Path:
+    return folder / EVALUATIONS / f"step_{step}"
+
+
+def evaluation_settings(model: str, files: Sequence[Path], settings: Settings, folder: Path) -> EvaluationSettings:
+    """Settings of ``resrl eval``.
+
+    Args:
+        model: to evaluate.
+        files: held-out problems.
+        settings: of the run.
+        folder: of the training, whose settings of ResRL weigh the tokens that are shown.
+    """
+    run = read_run_settings(folder)
+    small = settings.start == SMALL and settings.model is None
+    return EvaluationSettings(
+        model=model,
+        data=tuple(map(str, files)),
+        n=settings.eval_samples,
+        k=tuple(powers_of_two(settings.eval_samples)),
+        averaged=AVERAGED,
+        max_tokens=settings.max_response,
+        max_prompt_tokens=settings.max_prompt,
+        seed=settings.seed,
+        limit=settings.eval_problems,
+        reward_file=str(settings.reward_file) if settings.reward_file else None,
+        # vLLM would take longer to start than so small a model takes to answer
+        backend="hf" if small else choose_backend("auto"),
+        token_weights=SHOWN,
+        resrl=run.resrl if run is not None else None,
+    )

@@ -10,24 +10,24 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from inputs import check_inputs
 from process import only_one
 from rich.console import Console
-from settings import COUNTDOWN, ROOT, QuickstartError, Settings, fingerprint, help_text, source_fingerprint
+from settings import ROOT, QuickstartError, Settings, fingerprint, help_text, source_fingerprint
+from starts import STARTS, TEST_FILE, TRAIN_FILE
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError
 from verl_resrl.runs.files import RunError, read_metrics
 
 HERE = Path(__file__).resolve().parent
-# The warm start learns from all puzzles; reinforcement learning sees the first ones again and again, 10 steps a pass
-# with the default 16 prompts a step, so that its rewards can be compared from pass to pass.
-WARM_START_PROBLEMS, TRAIN_PROBLEMS, HELD_OUT_PROBLEMS = SIZES = 1500, 160, 512
-WARM_START_FILE = "warm_start.parquet"
+LEAST_ESTIMATED = 10_000_000  # parameters
 
 
 class Quickstart:
@@ -41,61 +41,70 @@ class Quickstart:
 
     def __init__(self, settings: Settings, gpu: bool, console: Console) -> None:
         self.settings, self.gpu, self.console = settings, gpu, console
-        own = (not settings.train_files) + (settings.model is None)
-        self.phases = Phases(own + 1 + 2 * len(settings.methods), console)
+        self.start = STARTS[settings.start]
+        ours = (not settings.train_files) + (self.start.num_phases if settings.model is None else 0)
+        self.phases = Phases(ours + 1 + 2 * len(settings.methods), console)
         self.data_id = _data_id(settings)
-        warm_start = {"data": self.data_id, "seed": settings.seed, "code": _code("warm_start.py")}
-        self.start_id = fingerprint(model=settings.model or warm_start)
+        code = source_fingerprint(self.start.model_sources)
+        self.start_id = fingerprint(model=settings.model or {"data": self.data_id, "seed": settings.seed, "code": code})
 
     def run(self) -> None:
         """Do what has not been done yet, then report."""
+        from evaluate import share_evaluation
         from report import write_report
         from training import REWARD
 
+        self._estimate()
         train, val = self._data()
         start_folder = self.settings.out / f"start-{self.start_id}"
         start = self._start(start_folder)
         evaluations = {"start": self._evaluation("start", start, val, start_folder, 0)}
-        rewards = {}
+        rewards, folders = {}, []
         for method in self.settings.methods:
             folder, model = self._training(method, start, train, val)
             evaluations[method] = self._evaluation(method, model, val, folder, self.settings.steps)
+            share_evaluation(start_folder, folder, 0)
             rewards[method] = {step: metrics[REWARD] for step, metrics in read_metrics(folder).items()}
-        write_report(self.settings.out, _as_json(asdict(self.settings)), evaluations, rewards, self.console)
+            folders.append(folder)
+        write_report(self.settings.out, _as_json(asdict(self.settings)), evaluations, rewards, folders, self.console)
+
+    def _estimate(self) -> None:
+        """Say how long it will take; the small model's steps are too short for an estimate by FLOP."""
+        from estimate import flop_per_second, parameters_of, sentence
+
+        parameters = parameters_of(self.settings.model) if self.settings.model else self.start.parameters
+        if parameters > LEAST_ESTIMATED:
+            line = sentence(self.settings, parameters, flop_per_second("cuda" if self.gpu else "cpu"))
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _data(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
         """Files of training and held-out problems."""
         if self.settings.train_files:
             return self.settings.train_files, self.settings.val_files
-        from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
-
-        folder = self.settings.out / f"data-{self.data_id}"
-        train, test = folder / "train.parquet", folder / "test.parquet"
-        if test.exists():
-            self.phases.cached("puzzles", str(folder))
+        folder = self._data_folder
+        if (folder / TEST_FILE).exists():
+            self.phases.cached(self.start.problems, str(folder))
         else:
-            with self.phases.phase("puzzles"):
+            with self.phases.phase(self.start.problems):
                 folder.mkdir(exist_ok=True)
-                problems, held_out = generate_problems(WARM_START_PROBLEMS, HELD_OUT_PROBLEMS, self.settings.seed)
-                write_parquet(problems, "train", folder / WARM_START_FILE)
-                write_parquet(problems[:TRAIN_PROBLEMS], "train", train)
-                write_parquet(held_out, "test", test)
-        return (train,), (test,)
+                self.start.write_data(self.start.sizes, self.settings.seed, folder)
+        return (folder / TRAIN_FILE,), (folder / TEST_FILE,)
+
+    @property
+    def _data_folder(self) -> Path:
+        return self.settings.out / f"data-{self.data_id}"
 
     def _start(self, folder: Path) -> str:
-        """The model to start from, which the warm start makes unless the user brings one."""
+        """The model to start from, which is made unless the user brings one."""
         folder.mkdir(exist_ok=True)
         if self.settings.model is not None:
             return self.settings.model
         model = folder / "model"
         if model.exists():
-            self.phases.cached("warm start", str(model))
+            for _ in range(self.start.num_phases):
+                self.phases.cached("warm start", str(model))
         else:
-            from warm_start import warm_start
-
-            with self.phases.phase("warm start") as phase:
-                problems = self.settings.out / f"data-{self.data_id}" / WARM_START_FILE
-                warm_start(problems, model, self.settings.seed, phase.update)
+            self.start.make_model(self._data_folder, self.settings.out, model, self.settings.seed, self.phases)
         return str(model)
 
     def _training(
@@ -138,28 +147,28 @@ class Quickstart:
             code=source_fingerprint(package),
         )
 
-    def _evaluation(self, name: str, model: str, val: tuple[Path, ...], folder: Path, steps: int) -> dict:
+    def _evaluation(self, name: str, model: str, val: tuple[Path, ...], folder: Path, steps: int) -> dict[str, Any]:
         """Evaluate one model on the held-out problems."""
+        from evaluate import evaluate, finished_evaluation
+
         s = self.settings
         numbers = [s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response]
         package = sorted((ROOT / "verl_resrl/evaluation").glob("*.py"))
         generator = [ROOT / "verl_resrl/cpu" / name for name in ("attention.py", "generate.py")]
-        code = [HERE / "evaluate.py", *package, *generator, COUNTDOWN]
-        identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, code=source_fingerprint(code))
-        file = folder / f"evaluation-{steps}-{identity}.json"
-        if file.exists():
-            result = json.loads(file.read_text(encoding="utf-8"))
-            self.phases.cached(f"evaluation {name}", f"Avg@16 {result['avg_at_16']:.3f}")
+        code = source_fingerprint([HERE / "evaluate.py", *package, *generator])
+        identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, code=code)
+        result = finished_evaluation(folder, steps, identity)
+        if result is not None:
+            self.phases.cached(f"evaluation {name}", _average(result))
             return result
-        from evaluate import evaluate
-
-        from verl_resrl.evaluation.settings import write_json
-
         with self.phases.phase(f"evaluation {name}") as phase:
-            result = evaluate(model, val, s, phase.update)
-            phase.note = f"Avg@16 {result['avg_at_16']:.3f}"
-        write_json(file, result)
+            result = evaluate(model, val, s, folder, steps, identity, phase.update)
+            phase.note = _average(result)
         return result
+
+
+def _average(result: Mapping[str, Any]) -> str:
+    return f"Avg@16 {result['avg_at_first']['16']['mean']:.3f}"
 
 
 def _data_id(settings: Settings) -> str:
@@ -167,11 +176,8 @@ def _data_id(settings: Settings) -> str:
     files = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in (*settings.train_files, *settings.val_files)]
     if files:
         return fingerprint(files=files)
-    return fingerprint(seed=settings.seed, sizes=SIZES, code=source_fingerprint([COUNTDOWN]))
-
-
-def _code(name: str) -> str:
-    return source_fingerprint([HERE / name, COUNTDOWN])
+    start = STARTS[settings.start]
+    return fingerprint(seed=settings.seed, sizes=start.sizes, code=source_fingerprint(start.data_sources))
 
 
 def _as_json(values: dict) -> dict:

@@ -1,8 +1,8 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""What came out: a table, ``metrics.json``, and two plots."""
+"""What came out: a table, ``metrics.json``, two plots, and the page of ``resrl compare``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from verl_resrl.evaluation.settings import write_json
+from verl_resrl.report.command import BASELINE
+from verl_resrl.report.write import write_comparison
 
 matplotlib.use("Agg")  # no display needed
 from matplotlib import pyplot as plt
@@ -24,7 +26,7 @@ def results_table(evaluations: Mapping[str, Mapping], rewards: Mapping[str, Mapp
     """Put the models side by side.
 
     Args:
-        evaluations: by name of the model, as ``evaluate.summary`` returns them.
+        evaluations: by name of the model, as ``resrl eval`` summarises them.
         rewards: by method, mean reward by step.
     """
     results = list(evaluations.values())
@@ -33,9 +35,9 @@ def results_table(evaluations: Mapping[str, Mapping], rewards: Mapping[str, Mapp
     table.add_column()
     for name in evaluations:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_row("Avg@16", *(f"{result['avg_at_16']:.3f}" for result in results))
+    table.add_row("Avg@16", *(f"{result['avg_at_first']['16']['mean']:.3f}" for result in results))
     for k in results[0]["pass_at_k"]:
-        table.add_row(f"Pass@{k}", *(f"{result['pass_at_k'][k]:.3f}" for result in results))
+        table.add_row(f"Pass@{k}", *(f"{result['pass_at_k'][k]['mean']:.3f}" for result in results))
     table.add_row("distinct right answers", *(f"{result['distinct_correct']:.2f}" for result in results))
     ends = [_ends(rewards.get(name, {})) for name in evaluations]
     table.add_row(f"reward, first {STEPS_OF_A_MEAN} steps", *(first for first, _ in ends))
@@ -62,7 +64,7 @@ def plot_pass_at_k(evaluations: Mapping[str, Mapping], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(6, 4), dpi=150)
     for name, result in evaluations.items():
         ks = [int(k) for k in result["pass_at_k"]]
-        axes.plot(ks, list(result["pass_at_k"].values()), marker="o", label=name)
+        axes.plot(ks, [figure["mean"] for figure in result["pass_at_k"].values()], marker="o", label=name)
     axes.set_xscale("log", base=2)
     axes.set_xticks(ks, [str(k) for k in ks])
     axes.set(xlabel="k", ylabel="Pass@k", title="Held-out problems solved within k responses")
@@ -88,15 +90,17 @@ def write_report(
     settings: Mapping[str, Any],
     evaluations: Mapping[str, Mapping],
     rewards: Mapping[str, Mapping[int, float]],
+    runs: Sequence[Path],
     console: Console,
 ) -> None:
     """Write the files and print the table.
 
     Args:
-        folder: of ``metrics.json``, ``pass_at_k.png`` and ``reward.png``.
+        folder: of ``metrics.json``, ``pass_at_k.png``, ``reward.png``, and in ``report`` what ``resrl compare`` writes.
         settings: to be written beside the numbers.
         evaluations: by name of the model, the start first.
         rewards: by method, mean reward by step.
+        runs: folders of the trainings.
         console: where to print.
     """
     write_json(
@@ -105,8 +109,9 @@ def write_report(
     )
     plot_pass_at_k(evaluations, folder / "pass_at_k.png")
     plot_rewards(rewards, folder / "reward.png")
+    write_comparison(runs, folder / "report", BASELINE, False, console)
     console.print(results_table(evaluations, rewards))
-    for name in ("metrics.json", "pass_at_k.png", "reward.png"):
+    for name in ("metrics.json", "pass_at_k.png", "reward.png", "report/report.html"):
         console.print(f"{folder / name}", highlight=False, soft_wrap=True)
 
 

@@ -12,6 +12,10 @@ if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
     python=$(find_python)
     exec "$python" "$ROOT/examples/quickstart/settings.py"
 fi
-setup_for_device
+extras=
+if [[ ${START:-} == smollm2-135m ]]; then
+    extras=pretrained
+fi
+setup_for_device "$extras"
 # one process from here on, so that a signal to this script reaches the run
 exec "$PYTHON" "$ROOT/examples/quickstart/quickstart.py" "$@"

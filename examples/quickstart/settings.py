@@ -14,6 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = ("resrl", "grpo", "w_reinforce", "nsr", "psr")
 COUNTDOWN = ROOT / "verl_resrl" / "tasks" / "countdown.py"
+WORD_PROBLEMS = ROOT / "verl_resrl" / "tasks" / "word_problems.py"
+SMALL, SMOLLM2, OWN = "tiny", "smollm2-135m", "MODEL"
+REWARDS = {SMALL: COUNTDOWN, SMOLLM2: WORD_PROBLEMS}
 
 
 class QuickstartError(Exception):
@@ -35,24 +38,72 @@ class Knob:
     meaning: str
 
 
+# what suits a model: one made from scratch forgets little and learns fast, a pretrained one is slow on two cores, and
+# somebody's own may be of any size
+DEFAULTS = {
+    SMALL: {
+        "STEPS": "50",
+        "PROMPTS": "16",
+        "MINI_BATCH": "8",
+        "LR": "1e-4",
+        "RANK": "16",
+        "SAVE_EVERY": "10",
+        "EVAL_PROBLEMS": "100",
+        "EVAL_SAMPLES": "64",
+        "MAX_PROMPT": "16",
+        "MAX_RESPONSE": "32",
+    },
+    SMOLLM2: {
+        "STEPS": "10",
+        "PROMPTS": "8",
+        "MINI_BATCH": "8",
+        "LR": "1e-5",
+        "RANK": "64",
+        "SAVE_EVERY": "5",
+        "EVAL_PROBLEMS": "32",
+        "EVAL_SAMPLES": "16",
+        "MAX_PROMPT": "96",
+        "MAX_RESPONSE": "96",
+    },
+    OWN: {
+        "STEPS": "50",
+        "PROMPTS": "16",
+        "MINI_BATCH": "8",
+        "LR": "1e-6",
+        "RANK": "64",
+        "SAVE_EVERY": "10",
+        "EVAL_PROBLEMS": "32",
+        "EVAL_SAMPLES": "16",
+        "MAX_PROMPT": "512",
+        "MAX_RESPONSE": "1024",
+    },
+}
+
+
 KNOBS = (
+    Knob(
+        "START",
+        SMALL,
+        f"{SMALL}: a model of 0.8 million parameters that is made from scratch, on puzzles; {SMOLLM2}: a pretrained "
+        "one, on word problems",
+    ),
     Knob("METHODS", "resrl grpo", f"what to train, in order; any of: {' '.join(METHODS)}"),
-    Knob("STEPS", "50", "training steps of each method; more steps continue an earlier run"),
+    Knob("STEPS", "", "training steps of each method; more steps continue an earlier run"),
     Knob("SEED", "0", "of the data, the warm start, the sampling and the evaluation"),
     Knob("OUT", "outputs/quickstart", "folder of everything that is written, relative to the current one"),
-    Knob("PROMPTS", "16", "prompts a step"),
+    Knob("PROMPTS", "", "prompts a step"),
     Knob("ROLLOUTS", "8", "responses to each prompt"),
-    Knob("MINI_BATCH", "8", "prompts of one optimizer update"),
-    Knob("LR", "1e-4", "learning rate"),
-    Knob("RANK", "16", "resrl.rank, directions of ResRL's positive subspace"),
-    Knob("SAVE_EVERY", "10", "steps between checkpoints"),
-    Knob("EVAL_PROBLEMS", "100", "held-out problems to evaluate on"),
-    Knob("EVAL_SAMPLES", "64", "responses to each of them, at least 16"),
-    Knob("MAX_PROMPT", "", "longest prompt in tokens; 16, or 512 with MODEL"),
-    Knob("MAX_RESPONSE", "", "longest response in tokens; 32, or 1024 with MODEL"),
-    Knob("TRAIN_FILES", "", "parquet files in verl's format in place of the puzzles; needs VAL_FILES and MODEL"),
+    Knob("MINI_BATCH", "", "prompts of one optimizer update"),
+    Knob("LR", "", "learning rate"),
+    Knob("RANK", "", "resrl.rank, directions of ResRL's positive subspace"),
+    Knob("SAVE_EVERY", "", "steps between checkpoints"),
+    Knob("EVAL_PROBLEMS", "", "held-out problems to evaluate on"),
+    Knob("EVAL_SAMPLES", "", "responses to each of them, at least 16"),
+    Knob("MAX_PROMPT", "", "longest prompt in tokens"),
+    Knob("MAX_RESPONSE", "", "longest response in tokens"),
+    Knob("TRAIN_FILES", "", "parquet files in verl's format in place of START's problems; needs VAL_FILES and MODEL"),
     Knob("VAL_FILES", "", "the same for the held-out problems"),
-    Knob("MODEL", "", "Hugging Face model, folder or name on the hub, in place of the small one"),
+    Knob("MODEL", "", "Hugging Face chat model, folder or name on the hub, in place of START"),
     Knob("REWARD_FILE", "", "Python file with verl's compute_score(); by default verl chooses by data_source"),
     Knob("VERL_ARGS", "", "more settings for verl, such as 'actor_rollout_ref.rollout.gpu_memory_utilization=0.5'"),
 )
@@ -71,6 +122,7 @@ class Settings:
     """Validated knobs; paths are absolute.
 
     Attributes:
+        start: which of ours gives the problems, and the model if the user brings none.
         methods: what to train.
         steps: training steps.
         seed: of everything.
@@ -92,6 +144,7 @@ class Settings:
         verl_args: more settings for verl.
     """
 
+    start: str
     methods: tuple[str, ...]
     steps: int
     seed: int
@@ -128,14 +181,17 @@ class Settings:
         if bool(train) != bool(val):
             raise QuickstartError("TRAIN_FILES and VAL_FILES go together: set both or none")
         if train and model is None:
-            raise QuickstartError("TRAIN_FILES needs MODEL: the small model can only solve the puzzles")
-        values["MAX_PROMPT"] = values["MAX_PROMPT"] or ("512" if model else "16")
-        values["MAX_RESPONSE"] = values["MAX_RESPONSE"] or ("1024" if model else "32")
+            raise QuickstartError("TRAIN_FILES needs MODEL: ours are made for their own problems")
+        start = values["START"]
+        if start not in REWARDS:
+            raise QuickstartError(f"START={start} must be one of {', '.join(REWARDS)}; any other model is a MODEL")
+        values |= {k: v for k, v in DEFAULTS[OWN if model else start].items() if not values[k]}
         reward = values["REWARD_FILE"]
         prompts, mini_batch = _integer(values, "PROMPTS"), _integer(values, "MINI_BATCH")
         if prompts % mini_batch:
             raise QuickstartError(f"MINI_BATCH={mini_batch} must divide PROMPTS={prompts}")
         return cls(
+            start=start,
             methods=_methods(values["METHODS"]),
             steps=_integer(values, "STEPS"),
             seed=_integer(values, "SEED", 0),
@@ -153,7 +209,7 @@ class Settings:
             train_files=train,
             val_files=val,
             model=_absolute_model(model),
-            reward_file=Path(reward).expanduser().resolve() if reward else (None if train else COUNTDOWN),
+            reward_file=Path(reward).expanduser().resolve() if reward else (None if train else REWARDS[start]),
             verl_args=tuple(shlex.split(values["VERL_ARGS"])),
         )
 
@@ -190,8 +246,14 @@ def help_text() -> str:
     ]
     for title, knobs in (("What to run", KNOBS), ("What to install, and for which device", INSTALL_KNOBS)):
         lines += [f"{title}:"]
-        lines += [f"  {knob.name:16}{knob.meaning} [{knob.default or 'not set'}]" for knob in knobs]
-    return "\n".join(lines)
+        lines += [f"  {knob.name:16}{knob.meaning} [{_default(knob)}]" for knob in knobs]
+    lines += [f"Defaults for {' and '.join(REWARDS)}, and with {OWN}:"]
+    lines += [f"  {name:16}" + "".join(f"{values[name]:8}" for values in DEFAULTS.values()) for name in DEFAULTS[OWN]]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _default(knob: Knob) -> str:
+    return knob.default or ("below" if knob.name in DEFAULTS[OWN] else "not set")
 
 
 def _methods(text: str) -> tuple[str, ...]:

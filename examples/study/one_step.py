@@ -95,9 +95,9 @@ def weights_of_group(model: Any, group: Group, config: ResRLConfig) -> tuple[dic
         "entropy": weigh(weighting="entropy").weights,
         "interference": weigh(weighting="interference").weights,
         "interference shuffled": weigh(weighting="interference", shuffle=True).weights,
+        REVERSED: weigh(weighting="interference_reversed").weights,
         "nthr": weigh(weighting="nthr").weights,
     }
-    weights[REVERSED] = 1.0 + config.xi - weights["interference"]
     wrong = ~group.correct[group.sequence]
     proxies = {"alignment": residual.alignment[wrong].mean().item(), "interference": score[wrong].mean().item()}
     return {name: weights[name] for name in WEIGHTINGS}, proxies

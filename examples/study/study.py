@@ -19,7 +19,8 @@ from variants import GRPO, ONE_SEED, REPORTS, RESRL, Report, Variant
 # isort: split
 from process import only_one  # of the quickstart, whose folder study_settings puts on the path
 from rich.console import Console
-from settings import COUNTDOWN, QuickstartError, Settings, source_fingerprint
+from settings import COUNTDOWN, SMALL, QuickstartError, Settings, source_fingerprint
+from starts import STARTS, TEST_FILE, TRAIN_FILE
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError, write_json
@@ -90,29 +91,18 @@ class Study:
         write_json(file, new)
 
     def _make_data(self) -> None:
-        from quickstart import SIZES, TRAIN_PROBLEMS, WARM_START_FILE
-
-        from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
-
         with self.phases.phase("puzzles"):
             self.data.mkdir(exist_ok=True)
-            num_train, _, num_test = SIZES
-            problems, held_out = generate_problems(num_train, num_test, SEED_OF_THE_START)
-            write_parquet(problems, "train", self.data / WARM_START_FILE)
-            write_parquet(problems[:TRAIN_PROBLEMS], "train", self.data / "train.parquet")
-            write_parquet(held_out, "test", self.data / "test.parquet")
+            start = STARTS[SMALL]
+            start.write_data(start.sizes, SEED_OF_THE_START, self.data)
 
     def _make_start(self) -> None:
-        from quickstart import WARM_START_FILE
-        from warm_start import warm_start
-
         model = self.start / "model"
         if model.exists():
             self.phases.cached("warm start", str(model))
             return
         self.start.mkdir(exist_ok=True)
-        with self.phases.phase("warm start") as phase:
-            warm_start(self.data / WARM_START_FILE, model, SEED_OF_THE_START, phase.update)
+        STARTS[SMALL].make_model(self.data, self.settings.out, model, SEED_OF_THE_START, self.phases)
 
     def _evaluate_start(self) -> None:
         from trainings import call
@@ -165,7 +155,7 @@ class Study:
             "OUT": self.settings.out,
         }
         settings = Settings.from_environment({name: str(value) for name, value in knobs.items()})
-        train, test = self.data / "train.parquet", self.data / "test.parquet"
+        train, test = self.data / TRAIN_FILE, self.data / TEST_FILE
         more = variant.overrides(size.rollouts)
         command = verl_command(variant.method, settings, str(self.start / "model"), [train], [test], folder, self.gpu)
         # the report tells runs apart by their names
@@ -225,7 +215,7 @@ def _evaluation(data: Path) -> list[str]:
     options = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
     # on a GPU too: vLLM would take longer to start for each checkpoint than so small a model takes to answer
     options += ["--backend", "hf"]
-    return ["eval", "--data", str(data / "test.parquet"), "--reward-file", str(COUNTDOWN), *options]
+    return ["eval", "--data", str(data / TEST_FILE), "--reward-file", str(COUNTDOWN), *options]
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

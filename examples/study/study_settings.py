@@ -4,7 +4,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from variants import SUITES
@@ -52,6 +52,7 @@ EVAL_PROBLEMS, EVAL_SAMPLES = 100, 64
 KNOBS = (
     Knob("SIZE", SMALL, "; ".join(f"{name}: {size.meaning}" for name, size in SIZES.items())),
     Knob("SUITES", "methods", f"what to train, any of: {' '.join(SUITES)}; or all"),
+    Knob("STEPS", "", f"of each training; not set: {_by_size('steps')}"),
     Knob("SEEDS", "", f"trainings of each variant, with the seeds 0, 1, ...; not set: {_by_size('seeds')}"),
     Knob("JOBS", "", f"trainings at a time; not set: {_by_size('jobs')}"),
     Knob("OUT", "outputs/study", "folder of everything that is written, relative to the current one"),
@@ -90,6 +91,7 @@ class StudySettings:
         if values["SIZE"] not in SIZES:
             raise QuickstartError(f"SIZE={values['SIZE']} must be one of {', '.join(SIZES)}")
         size = SIZES[values["SIZE"]]
+        size = replace(size, steps=_count(values, "STEPS", size.steps))
         suites = tuple(SUITES) if values["SUITES"] == "all" else tuple(dict.fromkeys(values["SUITES"].split()))
         for suite in suites:
             if suite not in SUITES:
@@ -105,8 +107,8 @@ class StudySettings:
 
 def _count(values: Mapping[str, str], name: str, default: int) -> int:
     text = values[name] or str(default)
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise QuickstartError(f"{name}={text} must be an integer in [1, 100]")
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise QuickstartError(f"{name}={text} must be an integer in [1, 1000]")
     return int(text)
 
 

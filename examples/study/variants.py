@@ -58,6 +58,32 @@ GRPO_SLOW, RESRL_SLOW = Variant(f"grpo lr {SLOW:g}", "grpo", lr=SLOW), Variant(f
 RESRL_FULL_SLOW = Variant(f"resrl lambda_pos 1 lr {SLOW:g}", "resrl", (FULL,), SLOW)
 SHUFFLED_FULL_SLOW = Variant(f"resrl_shuffled lambda_pos 1 lr {SLOW:g}", "resrl_shuffled", (FULL,), SLOW)
 
+# does it pay to know whom a penalty hurts? Interference and NTHR's threshold on it beside the residual, and its
+# controls; with few and with all of the right responses' weight, at both learning rates
+REVERSED = "resrl.weighting=interference_reversed"
+RESRL_AT = {(0.1, None): RESRL, (0.1, SLOW): RESRL_SLOW, (1, None): RESRL_FULL, (1, SLOW): RESRL_FULL_SLOW}
+
+
+def _by_interference(lambda_pos: float, lr: float | None) -> tuple[Variant, ...]:
+    """The shuffled control first."""
+    end = f" lambda_pos {lambda_pos:g}" + ("" if lr is None else f" lr {lr:g}")
+    positives = f"resrl.lambda_pos={lambda_pos:g}"
+    return (
+        Variant("resrl_interference shuffled" + end, "resrl_interference", (positives, "resrl.shuffle=True"), lr),
+        Variant("resrl_interference" + end, "resrl_interference", (positives,), lr),
+        Variant("interference_reversed" + end, "resrl_interference", (positives, REVERSED), lr),
+        Variant("nthr" + end, "nthr", (positives,), lr),
+        RESRL_AT[lambda_pos, lr],
+    )
+
+
+INTERFERENCE = {
+    "few-positives": _by_interference(0.1, None),
+    "full-positives": _by_interference(1, None),
+    "few-positives-half-rate": _by_interference(0.1, SLOW),
+    "full-positives-half-rate": _by_interference(1, SLOW),
+}
+
 # one setting at a time, from the study's rank and the defaults of +method=resrl
 SENSITIVITY = (
     _resrl("rank 4", "resrl.rank=4"),
@@ -113,6 +139,11 @@ REPORTS = (
     Report("half-rate", "half-rate", GRPO_SLOW, (RESRL_SLOW, RESRL_FULL_SLOW, SHUFFLED_FULL_SLOW)),
     Report("half-rate-against-shuffled", "half-rate", SHUFFLED_FULL_SLOW, (GRPO_SLOW, RESRL_FULL_SLOW)),
     Report("learning-rate", "half-rate", GRPO, (GRPO_SLOW,)),
+    *(Report(f"interference-{name}", "interference", own[0], own[1:]) for name, own in INTERFERENCE.items()),
+    *(
+        Report(f"interference-{name}-against-grpo", "interference", GRPO_SLOW if "half" in name else GRPO, own)
+        for name, own in INTERFERENCE.items()
+    ),
     Report("sensitivity", "sensitivity", GRPO, (RESRL, *BASELINES, *SENSITIVITY)),
 )
 SUITES = tuple(dict.fromkeys(report.suite for report in REPORTS))

@@ -102,7 +102,11 @@ def test_out_of_range_value_is_named(field: str, values: list[Any], allowed: str
     [
         ("on_failure", ["ignore", None, ""], "one of stop, fallback"),
         ("hidden_offload", ["disk", None], "one of auto, cpu, device"),
-        ("weighting", ["random", None, True], "one of residual, uniform, entropy, interference, nthr"),
+        (
+            "weighting",
+            ["random", None, True],
+            "one of residual, uniform, entropy, interference, interference_reversed, nthr",
+        ),
         ("hidden_state_at", ["next", 0], "one of predicting, consuming"),
         ("layer", ["first", 1.0, None, True], "an integer or one of last, penultimate, middle"),
         ("shuffle", ["yes", 1, None], "True or False"),

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantiles of groups and the map from residuals to weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,9 @@ def test_most_interference_gets_the_least_penalty() -> None:
     config = ResRLConfig(q_low=0.25, q_high=0.75, xi=0.2, weighting="interference")
     result = residual_to_weight(score, group, limits(score, group, 1, config), config)
     torch.testing.assert_close(result, torch.tensor([1.0, 0.2, 0.6, 0.2, 1.0]))
+    reverse = replace(config, weighting="interference_reversed")
+    result = residual_to_weight(score, group, limits(score, group, 1, reverse), reverse)
+    torch.testing.assert_close(result, torch.tensor([0.2, 1.0, 0.6, 1.0, 0.2]))
 
 
 @pytest.mark.parametrize("scale", [1.0, -1.0, 1e-9, 1e9])

@@ -17,7 +17,6 @@ from types import ModuleType
 
 import evaluate
 import inputs
-import numpy as np
 import process
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -450,51 +449,70 @@ def test_evaluation_of_a_random_model_counts_what_the_verifier_says(tmp_path):
     tokenizer = warm_start.character_tokenizer()
     warm_start.small_model(tokenizer, 0).save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
-    always_right = tmp_path / "reward.py"
-    always_right.write_text("def compute_score(data_source, solution_str, ground_truth, extra_info): return 1")
+    odd = tmp_path / "reward.py"
+    odd.write_text(
+        "def compute_score(data_source, solution_str, ground_truth, extra_info):\n return len(solution_str) % 2"
+    )
     settings = settings_in(tmp_path, EVAL_PROBLEMS=2, EVAL_SAMPLES=16, MAX_RESPONSE=4)
+    start = tmp_path / "start"
     seen = []
-    results = [
-        evaluate.evaluate(
-            str(tmp_path / "model"),
-            [tmp_path / "test.parquet"],
-            s,
-            lambda done, total, note: seen.append((done, total)),
-        )
-        for s in (settings, settings, replace(settings, reward_file=always_right))
-    ]
-    assert results[0] == results[1]
-    assert results[0]["correct_per_problem"] == [0, 0]
-    assert results[2]["correct_per_problem"] == [16, 16]
-    assert results[2]["distinct_correct"] > 10  # random texts
-    assert seen[-1] == (32, 32)
+
+    def run(settings, identity):
+        done = evaluate.finished_evaluation(start, 0, identity)
+        files, model = [tmp_path / "test.parquet"], str(tmp_path / "model")
+        report = lambda done, total, note: seen.append((done, total))  # noqa: E731
+        return done or evaluate.evaluate(model, files, settings, start, 0, identity, report)
+
+    none = run(settings, "one")
+    assert (none["num_problems"], none["num_samples"], none["avg_at_n"]["mean"]) == (2, 16, 0)
+    assert (32, 32) in seen
+    seen.clear()
+    assert run(settings, "one") == none
+    assert seen == []  # it was there
+    some = run(replace(settings, reward_file=odd), "another")
+    samples = [json.loads(line) for line in (start / "evaluations/step_0/samples.jsonl").read_text().splitlines()]
+    right = sum(len(sample["response"]) % 2 for sample in samples)
+    assert 0 < right < 32
+    assert some["avg_at_n"]["mean"] == right / 32
+    assert [*some["pass_at_k"]] == ["1", "2", "4", "8", "16"]
+    assert evaluate.finished_evaluation(start, 0, "one") is None
+    (tmp_path / "run").mkdir()
+    evaluate.share_evaluation(start, tmp_path / "run", 0)
+    tokens = (tmp_path / "run/evaluations/step_0/tokens.jsonl").read_text().splitlines()
+    assert [json.loads(line)["problem"] for line in tokens] == [0, 1]
 
 
-def test_summary_against_hand_counted_numbers():
-    right = np.zeros((2, 32), dtype=bool)
-    right[0, :8] = True  # all among the first 16
-    right[1, 16:] = True  # none among them
-    result = evaluate.summary(right, [3, 4])
-    assert result["avg_at_16"] == 0.25
-    assert list(result["pass_at_k"]) == ["1", "2", "4", "8", "16", "32"]
-    assert result["pass_at_k"]["1"] == pytest.approx((8 / 32 + 16 / 32) / 2)
-    assert result["pass_at_k"]["32"] == 1.0
-    assert (result["distinct_correct"], result["correct_per_problem"]) == (3.5, [8, 16])
+def summary(mean):
+    figure = {"mean": mean, "low": mean, "high": mean}
+    return {
+        "num_problems": 5,
+        "num_samples": 64,
+        "avg_at_n": figure,
+        "avg_at_first": {"16": figure},
+        "pass_at_k": {"1": figure, "64": {"mean": 0.75, "low": 0.5, "high": 1.0}},
+        "distinct_correct": 2.0,
+        "majority_vote": figure,
+        "mean_length": 9.0,
+        "self_bleu": None,
+    }
 
 
-def test_report_writes_table_json_and_plots(tmp_path):
-    right = np.random.default_rng(0).random((5, 64)) < 0.3
-    evaluations = {name: evaluate.summary(right, [2] * 5) for name in ("start", "resrl")}
+def test_report_writes_table_json_plots_and_page(tmp_path):
+    evaluations = {"start": summary(0.25), "resrl": summary(0.5)}
     rewards = {"resrl": {step: step / 20 for step in range(1, 21)}}
+    run = tmp_path / "resrl-1"
+    (run / "hydra/.hydra").mkdir(parents=True)
+    (run / "hydra/.hydra/config.yaml").write_text("trainer: {experiment_name: resrl}\ndata: {seed: 0}\n")
     out = io.StringIO()
-    report.write_report(tmp_path, {"seed": 0}, evaluations, rewards, Console(file=out, width=80))
-    assert "Pass@64" in out.getvalue()
+    report.write_report(tmp_path, {"seed": 0}, evaluations, rewards, [run], Console(file=out, width=80))
     rows = {line.split("  ")[1]: line.split()[-2:] for line in out.getvalue().splitlines() if "0." in line}
-    assert rows["Avg@16"] == [f"{right[:, :16].mean():.3f}"] * 2
+    assert rows["Avg@16"] == ["0.250", "0.500"]
+    assert rows["Pass@64"] == ["0.750", "0.750"]
     assert rows["reward, first 10 steps"][-1] == "0.275"
     assert rows["reward, last 10 steps"][-1] == "0.775"
     written = json.loads((tmp_path / "metrics.json").read_text())
-    assert written["evaluations"]["resrl"]["pass_at_k"] == evaluations["resrl"]["pass_at_k"]
+    assert written["evaluations"]["resrl"] == evaluations["resrl"]
     assert written["rewards"]["resrl"]["20"] == 1.0
     for name in ("pass_at_k.png", "reward.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert "resrl" in (tmp_path / "report/report.html").read_text()

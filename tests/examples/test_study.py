@@ -46,8 +46,8 @@ def study(folder: Path, **knobs: str) -> Study:
     [
         ({"SIZE": "huge"}, "SIZE=huge must be one of laptop, gpu"),
         ({"SUITES": "methods all"}, "SUITES: 'all' is none of methods"),
-        ({"SEEDS": "0"}, r"SEEDS=0 must be an integer in \[1, 100\]"),
-        ({"JOBS": "two"}, r"JOBS=two must be an integer in \[1, 100\]"),
+        ({"SEEDS": "0"}, r"SEEDS=0 must be an integer in \[1, 1000\]"),
+        ({"JOBS": "two"}, r"JOBS=two must be an integer in \[1, 1000\]"),
     ],
 )
 def test_bad_knobs_are_named(knobs: dict[str, str], message: str) -> None:

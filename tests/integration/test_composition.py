@@ -258,7 +258,10 @@ def test_bypass_mode_stops_at_start(device: str) -> None:
         ("resrl.xi=2", "xi=2 must be a finite number in [0.0, 1.0]"),
         ("resrl.rank=0", "rank=0 must be an integer in [1, infinity)"),
         ("resrl.q_low=0.9", "q_low=0.9 must be in [0, q_high), and q_high is 0.8"),
-        ("resrl.weighting=random", "weighting='random' must be one of residual, uniform, entropy, interference, nthr"),
+        (
+            "resrl.weighting=random",
+            "weighting='random' must be one of residual, uniform, entropy, interference, interference_reversed, nthr",
+        ),
         ("resrl.hidden_state_at=next", "hidden_state_at='next' must be one of predicting, consuming"),
         ("resrl.layer=first", "layer='first' must be an integer or one of last, penultimate, middle"),
     ],

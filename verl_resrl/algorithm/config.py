@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 ON_FAILURE = ("stop", "fallback")
 HIDDEN_OFFLOAD = ("auto", "cpu", "device")
-WEIGHTING = ("residual", "uniform", "entropy", "interference", "nthr")
-NEED_LOGITS = ("interference", "nthr")  # weightings that look at the model's predictions
+WEIGHTING = ("residual", "uniform", "entropy", "interference", "interference_reversed", "nthr")
+NEED_LOGITS = ("interference", "interference_reversed", "nthr")  # weightings that look at the model's predictions
 HIDDEN_STATE_AT = ("predicting", "consuming")
 LAYERS = ("last", "penultimate", "middle")
 
@@ -38,12 +38,13 @@ class ResRLConfig:
         weighting: what decides about the weight of a negative token: "residual" is ResRL; "interference" takes what
             pushing the token down does to the positive ones, see ``verl_resrl.algorithm.interference``, most harm,
             least penalty; "nthr" is NTHR's threshold on the same score (arXiv 2505.18830). Controls, see
-            ``verl_resrl.algorithm.controls``: "uniform" (every negative token gets its group's mean weight) and
-            "entropy" (the old policy's entropy in place of the residual).
+            ``verl_resrl.algorithm.controls``: "uniform" (every negative token gets its group's mean weight),
+            "entropy" (the old policy's entropy in place of the residual) and "interference_reversed" (most harm, most
+            penalty).
         shuffle: the control of any weighting: its weights permuted within the group.
         beta: NTHR's factor on its threshold; used by "nthr" alone.
         top_tokens: m, the most likely tokens of a prediction that interference looks at, beside the token itself;
-            used by "interference" and "nthr".
+            used by the weightings that need interference.
         hidden_state_at: the state that stands for a token: "predicting", at the position whose logits predict it, one
             before its own, or "consuming", at its own position: the first state that has seen it. The model runs on
             every token of a response, so the last one has a consuming state too.

@@ -3,8 +3,8 @@
 """Controls of ResRL: what is left of its effect when the weights no longer know which token they belong to?
 
 ``uniform_weights`` keeps a group's mean weight and nothing else, ``shuffled_weights`` the whole distribution of its
-weights. A method that beats both must owe it to where the weights are. The third control, entropy in place of the
-residual, is a matter of what ``weights.residual_to_weight`` is given.
+weights. A method that beats both must owe it to where the weights are. The other controls, entropy in place of the
+residual and interference reversed, are a matter of what ``weighting.residual_to_weight`` is given and told.
 
 Both are functions of what a token is, not of the order of the batch or of the rank that holds the token.
 """

@@ -25,7 +25,7 @@ def weights_of_negatives(score: Tensor, tokens: Tokens, config: ResRLConfig, exc
 
     Args:
         score: (n,) float32 of each token: its residual, or with ``config.weighting`` "entropy" its entropy, with
-            "interference" its interference.
+            "interference" or "interference_reversed" its interference.
         tokens: the n negative tokens, group after group.
         config: settings.
         exchange: to the ranks that hold the rest of the groups.

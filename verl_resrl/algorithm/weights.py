@@ -75,8 +75,8 @@ def token_weights(
         entropy: (num_tokens,) float32 >= 0, entropy of the old policy where it chose the token; taken in place of the
             residual by ``config.weighting`` "entropy", and unused otherwise.
         interference: (num_tokens,) float32, what ``interference`` returns for the same tokens; needed by
-            ``config.weighting`` "interference" and "nthr", and unused otherwise. A group for which it is NaN counts as
-            not finite.
+            ``config.weighting`` "interference", its reverse and "nthr", and unused otherwise. A group for which it is
+            NaN counts as not finite.
 
     Returns:
         TokenWeights, on the device of ``sequence_ids``; ``active`` is that of the groups of all ranks.
@@ -139,7 +139,7 @@ def token_weights(
             weights[tokens.row] = nthr_weights(interference[tokens.row], tokens, sequence, share, config.beta, exchange)
         negatives = tokens.where(~tokens.positive)
         if config.weighting != "nthr":
-            score = {"entropy": entropy, "interference": interference}.get(config.weighting, residual)
+            score = {"entropy": entropy, **dict.fromkeys(NEED_LOGITS, interference)}.get(config.weighting, residual)
             assert score is not None
             weights[negatives.row] = weights_of_negatives(score[negatives.row], negatives, config, exchange)
         if config.shuffle:

@@ -1,0 +1,84 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""How long a run with a pretrained model will take, roughly, before anything starts: its FLOP over what is measured."""
+
+import time
+
+import torch
+from settings import Settings
+
+# FLOP per parameter and token: a forward pass, and one with its backward pass
+FORWARD, UPDATE = 2, 6
+DECODING = 2  # times the FLOP of a forward pass: the products are of few rows, and sampling comes on top
+RESPONSE_SHARE = 0.5  # of the longest response, and of the longest prompt
+SECONDS_TO_START = 60  # verl, for each training
+SIZE, SECONDS_MEASURED = 1024, 0.3
+
+
+def parameters_of(model: str) -> int:
+    """Count a model's parameters without loading its weights.
+
+    Args:
+        model: Hugging Face model, a folder or a name on the hub.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return sum(p.numel() for p in AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model)).parameters())
+
+
+def flop_per_second(device: str) -> float:
+    """Measure this machine's matrix products, in the precision of the training.
+
+    Args:
+        device: ``cuda`` or ``cpu``.
+    """
+    gpu = device == "cuda"
+    matrix = torch.randn(8 * SIZE if gpu else SIZE, SIZE, device=device, dtype=torch.bfloat16 if gpu else torch.float32)
+    square = matrix[:SIZE]
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < SECONDS_MEASURED:
+        matrix @ square
+        done += 1
+        if gpu:
+            torch.cuda.synchronize()
+    return done * 2 * len(matrix) * SIZE**2 / (time.perf_counter() - start)
+
+
+def seconds_of_run(settings: Settings, parameters: int, rate: float) -> tuple[float, float]:
+    """Estimate the trainings, and the evaluations.
+
+    Args:
+        settings: of the run.
+        parameters: of the model.
+        rate: FLOP a second.
+
+    Returns:
+        Seconds of all trainings, and of all evaluations.
+    """
+    prompt, response = (RESPONSE_SHARE * length for length in (settings.max_prompt, settings.max_response))
+    sampled, read = response * parameters * FORWARD * DECODING, (prompt + response) * parameters * (FORWARD + UPDATE)
+    methods = len(settings.methods)
+    step = settings.prompts * settings.rollouts * (sampled + read) / rate
+    training = methods * (SECONDS_TO_START + settings.steps * step)
+    evaluated = (methods + 1) * settings.eval_problems * settings.eval_samples
+    return training, evaluated * sampled / rate
+
+
+def sentence(settings: Settings, parameters: int, rate: float) -> str:
+    """Say it in one line.
+
+    Args:
+        settings: of the run.
+        parameters: of the model.
+        rate: FLOP a second.
+    """
+    training, evaluation = seconds_of_run(settings, parameters, rate)
+    return (
+        f"about {_time(training + evaluation)}, of which evaluation {_time(evaluation)}: {parameters / 1e6:,.0f} "
+        f"million parameters, {rate / 1e9:,.0f} GFLOP/s measured, responses taken to be half as long as they may be"
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.0f} hours"

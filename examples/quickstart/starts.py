@@ -1,0 +1,110 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a run starts from: a small model made from scratch on puzzles, or a pretrained one on word problems."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from settings import COUNTDOWN, ROOT, SMALL, SMOLLM2, WORD_PROBLEMS
+from smollm2 import PARAMETERS
+
+from verl_resrl.evaluation.progress import Phases
+
+HERE = Path(__file__).resolve().parent
+# The start learns from all problems; reinforcement learning sees the first ones again and again, so that its rewards
+# can be compared from pass to pass: 10 steps a pass with the puzzles' default of 16 prompts a step.
+START_FILE, TRAIN_FILE, TEST_FILE = "warm_start.parquet", "train.parquet", "test.parquet"
+
+
+@dataclass(frozen=True)
+class Start:
+    """One of them.
+
+    Attributes:
+        parameters: of the model.
+        problems: what they are called.
+        sizes: problems to start with, of these for reinforcement learning, and held out.
+        data_sources: source files that the data depends on.
+        model_sources: source files that the model depends on, beside the data.
+        write_data: called with the three numbers, a seed and a folder; writes the three files.
+        make_model: called with the folder of the data, a folder for what is downloaded, that of the model, a seed, and
+            the phases, of which it takes ``num_phases``.
+        num_phases: of ``make_model``.
+    """
+
+    parameters: int
+    problems: str
+    sizes: tuple[int, int, int]
+    data_sources: tuple[Path, ...]
+    model_sources: tuple[Path, ...]
+    write_data: Callable[[tuple[int, int, int], int, Path], None]
+    make_model: Callable[[Path, Path, Path, int, Phases], None]
+    num_phases: int
+
+
+def _write_puzzles(sizes: tuple[int, int, int], seed: int, folder: Path) -> None:
+    from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
+
+    start, train, test = sizes
+    problems, held_out = generate_problems(start, test, seed)
+    write_parquet(problems, "train", folder / START_FILE)
+    write_parquet(problems[:train], "train", folder / TRAIN_FILE)
+    write_parquet(held_out, "test", folder / TEST_FILE)
+
+
+def _make_small(data: Path, _: Path, model: Path, seed: int, phases: Phases) -> None:
+    from warm_start import warm_start
+
+    with phases.phase("warm start") as phase:
+        warm_start(data / START_FILE, model, seed, phase.update)
+
+
+def _write_word_problems(sizes: tuple[int, int, int], seed: int, folder: Path) -> None:
+    from verl_resrl.tasks.word_problems_data import generate_problems, write_parquet
+
+    start, train, test = sizes
+    problems, held_out = generate_problems(start + train, test, seed)
+    write_parquet(
+        problems[train:], "train", folder / START_FILE, seed
+    )  # what it has been shown teaches it nothing more
+    write_parquet(problems[:train], "train", folder / TRAIN_FILE, seed)
+    write_parquet(held_out, "test", folder / TEST_FILE, seed)
+
+
+def _make_smollm2(data: Path, downloads: Path, model: Path, seed: int, phases: Phases) -> None:
+    from smollm2 import make_smollm2
+    from supervised import supervised_start
+
+    pretrained = downloads / SMOLLM2
+    if pretrained.exists():
+        phases.cached("pretrained model", str(pretrained))
+    else:
+        with phases.phase("pretrained model, 93 MB to download") as phase:
+            make_smollm2(pretrained, phase.waiting)
+    with phases.phase("supervised start") as phase:
+        supervised_start(pretrained, data / START_FILE, model, seed, phase.update)
+
+
+STARTS = {
+    SMALL: Start(
+        800_000,
+        "puzzles",
+        (1500, 160, 512),
+        (COUNTDOWN,),
+        (HERE / "warm_start.py", COUNTDOWN),
+        _write_puzzles,
+        _make_small,
+        num_phases=1,
+    ),
+    SMOLLM2: Start(
+        PARAMETERS,
+        "word problems",
+        (640, 200, 256),
+        (WORD_PROBLEMS, ROOT / "verl_resrl" / "tasks" / "word_problems_data.py"),
+        (HERE / "smollm2.py", HERE / "supervised.py"),
+        _write_word_problems,
+        _make_smollm2,
+        num_phases=2,
+    ),
+}

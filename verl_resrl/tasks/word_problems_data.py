@@ -1,0 +1,130 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Word problems for training and evaluation, with worked solutions, in verl's data format."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from verl_resrl.tasks.rows import write_rows
+from verl_resrl.tasks.word_problems import DATA_SOURCE, Term, terms_of
+
+PEOPLE = ("Tom", "Mia", "Ben", "Ana", "Sam", "Lily", "Max", "Eva", "Leo", "Zoe", "Jack", "Nora", "Omar", "Ruth")
+THINGS = ("apples", "books", "coins", "marbles", "pens", "shells", "stamps", "cards", "cookies", "balls", "eggs")
+START = ("{who} has {value} {things}.", "{who} starts with {value} {things}.", "In {who}'s bag are {value} {things}.")
+START_BOXES = ("{who} has {boxes} boxes with {value} {things} in each.", "{who} buys {boxes} bags of {value} {things}.")
+GAIN = ("finds {value} more", "buys {value} more", "gets {value} from a friend", "picks up {value} more")
+GAIN_BOXES = ("buys {boxes} boxes of {value} more", "gets {boxes} bags with {value} in each")
+LOSS = ("gives {value} to a friend", "loses {value}", "sells {value}", "gives away {value}")
+QUESTION = ("How many {things} does {who} have now?", "How many {things} are left?", "How many {things} are there now?")
+SENTENCE = ("{step}.", "{who} has {step} {things}.", "That makes {step} {things}.")
+MOST_EVENTS, SMALLEST, LARGEST = 3, 4, 150  # so that a model of 135M parameters is sometimes right
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem.
+
+    Attributes:
+        story: the user's message.
+        ground_truth: all that the verifier needs, such as ``4*6+5-12``, in the order of the story.
+        who: that it is about.
+        things: that are counted.
+    """
+
+    story: str
+    ground_truth: str
+    who: str
+    things: str
+
+
+def generate_problems(train: int, test: int, seed: int) -> tuple[list[Problem], list[Problem]]:
+    """Draw training and held-out problems; no two tell the same numbers, in whatever order or words.
+
+    Args:
+        train: number of training problems.
+        test: number of held-out problems.
+        seed: same seed, same problems; the held-out ones do not depend on ``train``.
+
+    Returns:
+        Training problems, held-out problems.
+    """
+    rng = random.Random(seed)
+    found: dict[tuple[Term, ...], list[Term]] = {}
+    while len(found) < train + test:
+        terms = _draw(rng)
+        found.setdefault(tuple(sorted(terms)), terms)
+    words = random.Random(f"{seed} words")
+    problems = [_tell(terms, words) for terms in found.values()]
+    return problems[test:], problems[:test]
+
+
+def _draw(rng: random.Random) -> list[Term]:
+    """Something is there, then it grows and shrinks, and never below 1."""
+    first = Term(rng.randint(3, 12), 1, rng.randint(2, 9)) if rng.random() < 0.35 else Term(rng.randint(8, 60), 1)
+    terms, total = [first], first.boxes * first.value
+    for _ in range(rng.randint(1 if first.boxes > 1 else 2, MOST_EVENTS)):
+        if total < SMALLEST or (total < LARGEST and rng.random() < 0.5):
+            with_boxes = rng.random() < 0.2
+            term = Term(rng.randint(2, 9), 1, rng.randint(2, 5)) if with_boxes else Term(rng.randint(2, 40), 1)
+        else:
+            term = Term(rng.randint(2, min(total - 1, 40)), -1)
+        terms.append(term)
+        total += term.sign * term.boxes * term.value
+    return terms
+
+
+def _tell(terms: Sequence[Term], rng: random.Random) -> Problem:
+    who, things = rng.choice(PEOPLE), rng.choice(THINGS)
+    first, *events = terms
+    told = [rng.choice(START_BOXES if first.boxes > 1 else START).format(who=who, things=things, **vars(first))]
+    for term in events:
+        ways = LOSS if term.sign < 0 else GAIN_BOXES if term.boxes > 1 else GAIN
+        told.append(f"{who} {rng.choice(ways).format(**vars(term))}.")
+    told.append(rng.choice(QUESTION).format(who=who, things=things))
+    return Problem(" ".join(told), "".join(map(str, terms)).lstrip("+"), who, things)
+
+
+def worked_solution(problem: Problem, rng: random.Random) -> str:
+    """Write a right response, in the order of the story; the words vary.
+
+    Args:
+        problem: to solve.
+        rng: chooses the words.
+    """
+    sentence = rng.choice(SENTENCE).format(step="{step}", who=problem.who, things=problem.things).format
+    sentences: list[str] = []
+    total: int | None = None
+    for term in terms_of(problem.ground_truth):
+        number = term.boxes * term.value
+        if term.boxes > 1:
+            sentences.append(sentence(step=f"{term.boxes} * {term.value} = {number}"))
+        before, total = total, (total or 0) + term.sign * number
+        if before is not None:
+            sentences.append(sentence(step=f"{before} {'+' if term.sign > 0 else '-'} {number} = {total}"))
+    return " ".join([*sentences, f"The answer is {total}."])
+
+
+def write_parquet(problems: Sequence[Problem], split: str, path: Path, seed: int) -> None:
+    """Write problems with worked solutions in verl's data format; the file appears whole or not at all.
+
+    Args:
+        problems: one row each.
+        split: "train" or "test".
+        path: the file.
+        seed: of the words of the solutions.
+    """
+    rng = random.Random(seed)
+    rows = [
+        {
+            "data_source": DATA_SOURCE,
+            # the empty message keeps the template of SmolLM2 from adding one of its own
+            "prompt": [{"role": "system", "content": ""}, {"role": "user", "content": problem.story}],
+            "ability": "arithmetic",
+            "reward_model": {"style": "rule", "ground_truth": problem.ground_truth},
+            "extra_info": {"index": index, "split": split, "solution": worked_solution(problem, rng)},
+        }
+        for index, problem in enumerate(problems)
+    ]
+    write_rows(rows, path)
