@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 BATCH = 8
-PEAK_LR = 1e-4
+PEAK_LR = 3e-4
 WARM_UP_STEPS = 5
 LAYERS = 12  # the upper ones are trained: less than half of the work, and the lower ones stay as they were pretrained
 IGNORED = -100  # label of tokens without loss

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -141,7 +141,7 @@ def train(command: Sequence[str], folder: Path, steps: int, phase: Progress, kee
         folder: of the run.
         steps: the last step.
         phase: shows the progress.
-        keep_older: whether checkpoints before the newest are of use.
+        keep_older: whether the weights of checkpoints before the newest are of use; all else of them is deleted.
 
     Raises:
         QuickstartError: verl ended without a checkpoint of the last step.
@@ -158,13 +158,17 @@ def train(command: Sequence[str], folder: Path, steps: int, phase: Progress, kee
     }
     seen = len(log.read_bytes()) if log.exists() else 0
     with child(command, environment, folder, log) as process:
-        _follow(process, metrics, steps, phase)
+        _follow(process, metrics, steps, phase, (lambda: _keep_weights_of_older(folder)) if keep_older else None)
     if finished_step(folder) < steps:
         raise QuickstartError(f"verl stopped early: {_last_error(log, seen)} (its log: {log})")
 
 
-def _follow(process: subprocess.Popen, metrics: Path, steps: int, phase: Progress) -> None:
+def _follow(
+    process: subprocess.Popen, metrics: Path, steps: int, phase: Progress, tidy: Callable[[], None] | None
+) -> None:
     while process.poll() is None:
+        if tidy is not None:
+            tidy()
         entries = _entries(metrics)
         if entries:
             newest = max(entries)
@@ -199,6 +203,18 @@ def _tidy(folder: Path, keep_older: bool) -> None:
         os.replace(unfinished, tracker)
     else:
         tracker.unlink(missing_ok=True)
+
+
+def _keep_weights_of_older(folder: Path) -> None:
+    """Of checkpoints before the newest whole one, keep what is evaluated: a training continues from the newest."""
+    newest = finished_step(folder)
+    for step in _checkpoints(folder):
+        checkpoint = _checkpoint(folder, step)
+        for path in [*checkpoint.iterdir(), *(checkpoint / "actor").iterdir()] if step < newest else []:
+            if path.is_dir() and path.name not in ("actor", "huggingface"):
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
 
 
 def _checkpoints(folder: Path) -> list[int]:

@@ -13,25 +13,40 @@ import numpy as np
 import torch
 from countdown_fatal import first_fatal_character
 from localisation import localise, token_of_character
-from study_settings import RANK
 from torch import Tensor
+
+# isort: split
+from settings import SMALL, SMOLLM2, Settings
 
 from verl_resrl import ResRLConfig, interference, token_weights
 from verl_resrl.evaluation.generate import load_model, load_tokenizer
 from verl_resrl.evaluation.problems import Problem, read_problems
 from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample
 from verl_resrl.evaluation.states import States, response_ids, response_states
+from verl_resrl.tasks import word_problems
 
 GROUP = 16  # responses of a problem that make up a group
-CONFIGS = {
-    "residual, predicting": ResRLConfig(rank=RANK),
-    "residual, consuming": ResRLConfig(rank=RANK, hidden_state_at="consuming"),
-    "residual, penultimate layer": ResRLConfig(rank=RANK, layer="penultimate"),
-    "residual, middle layer": ResRLConfig(rank=RANK, layer="middle"),
-    "entropy": ResRLConfig(rank=RANK, weighting="entropy"),
-    "interference": ResRLConfig(weighting="interference"),
-    "shuffled": ResRLConfig(rank=RANK, shuffle=True),
+FIRST_WRONG_CHARACTER = {
+    SMALL: first_fatal_character,
+    SMOLLM2: lambda response, ground_truth: word_problems.read(response, ground_truth).wrong_from,
 }
+
+
+def configs(rank: int) -> dict[str, ResRLConfig]:
+    """What is compared.
+
+    Args:
+        rank: of the trainings.
+    """
+    return {
+        "residual, predicting": ResRLConfig(rank=rank),
+        "residual, consuming": ResRLConfig(rank=rank, hidden_state_at="consuming"),
+        "residual, penultimate layer": ResRLConfig(rank=rank, layer="penultimate"),
+        "residual, middle layer": ResRLConfig(rank=rank, layer="middle"),
+        "entropy": ResRLConfig(rank=rank, weighting="entropy"),
+        "interference": ResRLConfig(weighting="interference"),
+        "shuffled": ResRLConfig(rank=rank, shuffle=True),
+    }
 
 
 @dataclass(frozen=True)
@@ -51,21 +66,23 @@ class Group:
     first_wrong: Sequence[int]
 
 
-def measure(evaluation: Path, model: str, data: Path) -> dict[str, dict[str, float]]:
+def measure(evaluation: Path, model: str, data: Path, settings: Settings) -> dict[str, dict[str, float]]:
     """Measure every weighting on the responses of an evaluation.
 
     Args:
         evaluation: folder that ``resrl eval`` wrote.
         model: that wrote the responses.
         data: problems of the evaluation.
+        settings: of the trainings.
 
     Returns:
         Name of the weighting -> fields of ``Localisation``; "position" is the index of the token in its response.
     """
     scores: dict[str, list[np.ndarray]] = defaultdict(list)
     first_wrong: list[int] = []
-    for group in _groups(evaluation, model, data):
-        weights = {name: _weights(group, config) for name, config in CONFIGS.items()}
+    compared = configs(settings.rank)
+    for group in _groups(evaluation, model, data, settings):
+        weights = {name: _weights(group, config) for name, config in compared.items()}
         for row, index in enumerate(group.first_wrong):
             if index < 0:
                 continue
@@ -88,7 +105,7 @@ def _weights(group: Group, config: ResRLConfig) -> Tensor:
     return token_weights(hidden, *rest, entropy=group.states.entropy, interference=score).weights.cpu()
 
 
-def _groups(evaluation: Path, model: str, data: Path) -> Iterator[Group]:
+def _groups(evaluation: Path, model: str, data: Path, settings: Settings) -> Iterator[Group]:
     """Groups with right and wrong responses."""
     by_problem: dict[int, list[Sample]] = defaultdict(list)
     with (evaluation / SAMPLES_FILE).open(encoding="utf-8") as lines:
@@ -97,15 +114,15 @@ def _groups(evaluation: Path, model: str, data: Path) -> Iterator[Group]:
         if sample.sample < GROUP:
             by_problem[sample.problem].append(sample)
     tokenizer, network = load_tokenizer(model), load_model(model)
-    problems = read_problems([data], tokenizer, max_prompt_tokens=16)
+    problems = read_problems([data], tokenizer, settings.max_prompt)
     for number, group in by_problem.items():
         if len({sample.correct for sample in group}) == 2:
-            yield _group(network, tokenizer, problems[number], group)
+            yield _group(network, tokenizer, problems[number], group, settings.start)
 
 
-def _group(network: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sample]) -> Group:
+def _group(network: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sample], start: str) -> Group:
     responses = [response_ids(sample, tokenizer) for sample in samples]
-    wanted = {(config.layer, config.hidden_state_at) for config in CONFIGS.values()}
+    wanted = {(config.layer, config.hidden_state_at) for config in configs(ResRLConfig.rank).values()}
     states = response_states(network, problem.prompt_ids, responses, wanted, True, ResRLConfig.top_tokens)
     lengths = torch.tensor([len(response) for response in responses])
     return Group(
@@ -113,16 +130,16 @@ def _group(network: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sam
         sequence=torch.repeat_interleave(torch.arange(len(responses)), lengths).to(network.device),
         correct=torch.tensor([sample.correct for sample in samples], device=network.device),
         first_wrong=[
-            _first_wrong(sample, response, tokenizer, problem)
+            _first_wrong(sample, response, tokenizer, problem, start)
             for sample, response in zip(samples, responses, strict=True)
         ],
     )
 
 
-def _first_wrong(sample: Sample, ids: Sequence[int], tokenizer: Any, problem: Problem) -> int:
+def _first_wrong(sample: Sample, ids: Sequence[int], tokenizer: Any, problem: Problem, start: str) -> int:
     if sample.correct:
         return -1
-    character = first_fatal_character(sample.response, problem.row["reward_model"]["ground_truth"])
+    character = FIRST_WRONG_CHARACTER[start](sample.response, problem.row["reward_model"]["ground_truth"])
     assert character is not None
     texts = [tokenizer.decode([token], skip_special_tokens=True) for token in ids]
     return token_of_character(character, texts)

@@ -12,6 +12,8 @@ if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
     python=$(find_python)
     exec "$python" "$ROOT/examples/study/study_settings.py"
 fi
-setup_for_device eval
+extras=eval
+[[ ${SIZE:-} != 135m ]] || extras=eval,pretrained
+setup_for_device "$extras"
 # one process from here on, so that a signal to this script reaches the run
 exec "$PYTHON" "$ROOT/examples/study/study.py" "$@"

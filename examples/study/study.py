@@ -12,24 +12,23 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from common import num_phases
 from origin import origin_of_runs
-from study_settings import EVAL_PROBLEMS, EVAL_SAMPLES, LR, RANK, ROOT, StudySettings, help_text
+from study_settings import ROOT, StudySettings, help_text
 from variants import GRPO, ONE_SEED, REPORTS, RESRL, Report, Variant
 
 # isort: split
 from process import only_one  # of the quickstart, whose folder study_settings puts on the path
 from rich.console import Console
-from settings import COUNTDOWN, SMALL, QuickstartError, Settings, source_fingerprint
-from starts import STARTS, TEST_FILE, TRAIN_FILE
+from settings import QuickstartError, source_fingerprint
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError, write_json
 from verl_resrl.runs.files import ORIGIN
 
 if TYPE_CHECKING:
+    from common import Common
     from trainings import Training
-
-SEED_OF_THE_START = 0
 
 
 class Study:
@@ -44,20 +43,19 @@ class Study:
     def __init__(self, settings: StudySettings, gpu: bool, console: Console) -> None:
         self.settings, self.gpu, self.console = settings, gpu, console
         self.reports = [report for report in REPORTS if report.suite in settings.suites]
-        self.phases = Phases(4 + len(self.reports), console)  # the trainings count for themselves
-        self.data, self.start = settings.out / "data", settings.out / "start"
+        # the trainings count for themselves
+        self.phases = Phases(num_phases(settings) + 1 + len(self.reports), console)
         self._code = _code()
 
     def run(self) -> list[str]:
         """Do what has not been done yet, then report; one line for each training that failed."""
+        from common import prepare
         from trainings import run_trainings
 
         self._claim()
         origin = origin_of_runs(self._code)
-        self._make_data()
-        self._make_start()
-        self._evaluate_start()
-        trainings = self._trainings()
+        common = prepare(self.settings, self.phases)
+        trainings = self._trainings(common)
         for training in trainings:
             if not (training.folder / ORIGIN).exists():
                 training.folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +64,7 @@ class Study:
         self.console.print(what, highlight=False, markup=False, soft_wrap=True)
         failures = run_trainings(trainings, self.settings.jobs, self.console)
         done = {training.folder for training in trainings if training.is_evaluated()}
-        self._localise(done)
+        self._localise(common, done)
         for report in self.reports:
             try:
                 self._report(report, done)
@@ -81,8 +79,8 @@ class Study:
     def _claim(self) -> None:
         """Runs of other settings or of other code must not mix."""
         file = self.settings.out / "settings.json"
-        new = asdict(self.settings.size) | {"lr": LR, "rank": RANK, "gpu": self.gpu, "code": self._code}
-        del new["meaning"], new["seeds"], new["jobs"]
+        new = asdict(self.settings.size) | {"gpu": self.gpu, "code": self._code}
+        del new["meaning"], new["seeds"], new["jobs"], new["suite"]
         old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else new
         if old != new:
             changed = [name for name in new if old.get(name) != new[name]]
@@ -90,38 +88,13 @@ class Study:
             raise QuickstartError(f"OUT: {self.settings.out} holds another study ({differ}); set another OUT")
         write_json(file, new)
 
-    def _make_data(self) -> None:
-        with self.phases.phase("puzzles"):
-            self.data.mkdir(exist_ok=True)
-            start = STARTS[SMALL]
-            start.write_data(start.sizes, SEED_OF_THE_START, self.data)
-
-    def _make_start(self) -> None:
-        model = self.start / "model"
-        if model.exists():
-            self.phases.cached("warm start", str(model))
-            return
-        self.start.mkdir(exist_ok=True)
-        STARTS[SMALL].make_model(self.data, self.settings.out, model, SEED_OF_THE_START, self.phases)
-
-    def _evaluate_start(self) -> None:
-        from trainings import call
-
-        with self.phases.phase("evaluation of the start") as phase:
-            command = [
-                *_evaluation(self.data),
-                "--model",
-                str(self.start / "model"),
-                "--out",
-                str(self.start / "step_0"),
-            ]
-            call(command, self.start / "evaluation.log", lambda: phase.waiting("sampling"))
-
-    def _trainings(self) -> list["Training"]:
+    def _trainings(self, common: "Common") -> list["Training"]:
         """Every seed of every variant, seed after seed, so that a study cut short has something of everything."""
+        from common import evaluation
         from trainings import Training
 
         size, found = self.settings.size, {}
+        options = evaluation(self.settings.common(), common.test)
         for seed in range(self.settings.seeds):
             shown = [report for report in self.reports if seed == 0 or report.suite not in ONE_SEED]
             for variant in dict.fromkeys(variant for report in shown for variant in report.variants):
@@ -129,9 +102,9 @@ class Study:
                 found[folder] = Training(
                     name=f"{variant.name} seed {seed}",
                     folder=folder,
-                    command=self._verl_command(variant, seed, folder),
-                    evaluation=[*_evaluation(self.data), "--token-weights", "2", "--run", str(folder)],
-                    start_evaluation=self.start / "step_0",
+                    command=self._verl_command(common, variant, seed, folder),
+                    evaluation=[*options, "--token-weights", "2", "--run", str(folder)],
+                    start_evaluation=common.evaluation,
                     steps=size.steps,
                     save_every=size.save_every,
                 )
@@ -140,33 +113,24 @@ class Study:
     def _folder(self, variant: Variant, seed: int) -> Path:
         return self._runs / f"{variant.name.replace(' ', '-')}-seed{seed}"
 
-    def _verl_command(self, variant: Variant, seed: int, folder: Path) -> list[str]:
+    def _verl_command(self, common: "Common", variant: Variant, seed: int, folder: Path) -> list[str]:
         from training import verl_command
 
-        size = self.settings.size
-        knobs = {
-            "METHODS": "resrl",  # verl_command is given the method
-            "STEPS": size.steps,
-            "ROLLOUTS": size.rollouts,
-            "SAVE_EVERY": size.save_every,
-            "SEED": seed,
-            "LR": variant.lr or LR,
-            "RANK": RANK,
-            "OUT": self.settings.out,
-        }
-        settings = Settings.from_environment({name: str(value) for name, value in knobs.items()})
-        train, test = self.data / TRAIN_FILE, self.data / TEST_FILE
-        more = variant.overrides(size.rollouts)
-        command = verl_command(variant.method, settings, str(self.start / "model"), [train], [test], folder, self.gpu)
+        rate = {} if variant.lr is None else {"LR": variant.lr}
+        # verl_command is given the method
+        settings = self.settings.common(METHODS="resrl", SEED=seed, **rate)
+        numbers = {name: getattr(settings, name) for name in ("prompts", "mini_batch", "rollouts")}
+        model, more = str(common.model), variant.overrides(**numbers)
+        command = verl_command(variant.method, settings, model, [common.train], [common.test], folder, self.gpu)
         # the report tells runs apart by their names
         return [*command, f"trainer.experiment_name='{variant.name}'", "trainer.max_actor_ckpt_to_keep=null", *more]
 
-    def _localise(self, done: Collection[Path]) -> None:
+    def _localise(self, common: "Common", done: Collection[Path]) -> None:
         """Where the weights of the start, and of what became of it, are high."""
         from localise import measure
         from tables import localisation_table
 
-        models = {"start": (self.start / "step_0", self.start / "model")}
+        models = {"start": (common.evaluation, common.model)}
         for variant in (GRPO, RESRL):
             folder, step = self._folder(variant, 0), self.settings.size.steps
             model = folder / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface"
@@ -176,7 +140,7 @@ class Study:
             found = {}
             for name, (evaluation, model) in models.items():
                 phase.waiting(name)
-                found[name] = measure(evaluation, str(model), self.data / "test.parquet")
+                found[name] = measure(evaluation, str(model), common.test, self.settings.common())
             phase.note = str(self.settings.out / "localisation.json")
             write_json(self.settings.out / "localisation.json", found)
             (self.settings.out / "localisation.md").write_text(localisation_table(found), encoding="utf-8")
@@ -208,14 +172,6 @@ def _code() -> str:
     examples = [*Path(__file__).parent.glob("variants.py"), *(ROOT / "examples" / "quickstart").glob("*.py")]
     aside = [ROOT / "verl_resrl" / name for name in ("report", "doctor")]
     return source_fingerprint(sorted(f for f in (*package, *examples) if not set(aside) & set(f.parents)))
-
-
-def _evaluation(data: Path) -> list[str]:
-    numbers = {"n": EVAL_SAMPLES, "limit": EVAL_PROBLEMS, "max-tokens": 32, "max-prompt-tokens": 16}
-    options = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
-    # on a GPU too: vLLM would take longer to start for each checkpoint than so small a model takes to answer
-    options += ["--backend", "hf"]
-    return ["eval", "--data", str(data / TEST_FILE), "--reward-file", str(COUNTDOWN), *options]
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

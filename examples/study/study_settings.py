@@ -12,20 +12,23 @@ from variants import SUITES
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "quickstart"))
 
-from settings import INSTALL_KNOBS, Knob, QuickstartError  # noqa: E402 (its folder goes on the path first)
+from settings import INSTALL_KNOBS, SMOLLM2, Knob, QuickstartError, Settings  # noqa: E402 (its folder goes on the path first)
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much to do.
+    """How much to do, and with which model.
 
     Attributes:
         steps: of each training.
-        rollouts: responses to each of the 16 prompts of a step.
+        rollouts: responses to each prompt.
         save_every: steps between checkpoints, all of which are evaluated.
         seeds: trainings of each variant.
         jobs: trainings at a time.
+        suite: what is trained unless SUITES says otherwise.
         meaning: for the help.
+        knobs: of the quickstart, that say what all trainings have in common.
+        candidates: training problems of which those are kept that the start sometimes solves; 0 keeps all.
     """
 
     steps: int
@@ -33,25 +36,29 @@ class Size:
     save_every: int
     seeds: int
     jobs: int
+    suite: str
     meaning: str
+    knobs: Mapping[str, str]
+    candidates: int = 0
 
 
+_TINY = {"LR": "2e-4", "RANK": "16", "EVAL_PROBLEMS": "100", "EVAL_SAMPLES": "64"}
+_PRETRAINED = {"START": SMOLLM2, "EVAL_PROBLEMS": "64", "EVAL_SAMPLES": "16"}
 SIZES = {
-    "laptop": Size(20, 8, 5, 3, 2, "2 cores, 16 GiB"),
-    "gpu": Size(40, 16, 10, 3, 1, "one NVIDIA GPU"),
+    "laptop": Size(20, 8, 5, 3, 2, "methods", "the quickstart's small model, 2 cores, 16 GiB", _TINY),
+    "135m": Size(30, 8, 10, 3, 1, "pretrained", "SmolLM2-135M on word problems, 2 cores, 16 GiB", _PRETRAINED, 200),
+    "gpu": Size(40, 16, 10, 3, 1, "methods", "the small model again, one NVIDIA GPU", _TINY),
 }
-SMALL = "laptop"
+SMALLEST = "laptop"
 
 
 def _by_size(field: str) -> str:
     return ", ".join(f"{name} {getattr(size, field)}" for name, size in SIZES.items())
 
 
-LR, RANK = 2e-4, 16
-EVAL_PROBLEMS, EVAL_SAMPLES = 100, 64
 KNOBS = (
-    Knob("SIZE", SMALL, "; ".join(f"{name}: {size.meaning}" for name, size in SIZES.items())),
-    Knob("SUITES", "methods", f"what to train, any of: {' '.join(SUITES)}; or all"),
+    Knob("SIZE", SMALLEST, "; ".join(f"{name}: {size.meaning}" for name, size in SIZES.items())),
+    Knob("SUITES", "", f"what to train, any of: {' '.join(SUITES)}; or all; not set: {_by_size('suite')}"),
     Knob("STEPS", "", f"of each training; not set: {_by_size('steps')}"),
     Knob("SEEDS", "", f"trainings of each variant, with the seeds 0, 1, ...; not set: {_by_size('seeds')}"),
     Knob("JOBS", "", f"trainings at a time; not set: {_by_size('jobs')}"),
@@ -92,7 +99,8 @@ class StudySettings:
             raise QuickstartError(f"SIZE={values['SIZE']} must be one of {', '.join(SIZES)}")
         size = SIZES[values["SIZE"]]
         size = replace(size, steps=_count(values, "STEPS", size.steps))
-        suites = tuple(SUITES) if values["SUITES"] == "all" else tuple(dict.fromkeys(values["SUITES"].split()))
+        named = values["SUITES"] or size.suite
+        suites = tuple(SUITES) if named == "all" else tuple(dict.fromkeys(named.split()))
         for suite in suites:
             if suite not in SUITES:
                 raise QuickstartError(f"SUITES: {suite!r} is none of {', '.join(SUITES)}, all")
@@ -103,6 +111,16 @@ class StudySettings:
             _count(values, "JOBS", size.jobs),
             Path(values["OUT"]).expanduser().resolve(),
         )
+
+    def common(self, **knobs: object) -> Settings:
+        """Settings of the quickstart that its trainings share.
+
+        Args:
+            **knobs: further ones.
+        """
+        size = self.size
+        own = {"STEPS": size.steps, "ROLLOUTS": size.rollouts, "SAVE_EVERY": size.save_every, "OUT": self.out}
+        return Settings.from_environment({name: str(value) for name, value in {**size.knobs, **own, **knobs}.items()})
 
 
 def _count(values: Mapping[str, str], name: str, default: int) -> int:
@@ -117,10 +135,10 @@ def help_text() -> str:
     lines = [
         "Usage: [KNOB=value ...] bash examples/study/run.sh [--help]",
         "",
-        "Train variants of ResRL and what it is compared with, several seeds each, on the quickstart's puzzles through",
-        "verl's own trainer; evaluate every checkpoint; write a report for each suite. SUITES=methods takes about an",
-        "hour on two cores; SIZE=gpu has not been timed. Stop it with Ctrl-C at any time; the same command",
-        "continues where it stopped.",
+        "Train variants of ResRL and what it is compared with, several seeds each, on the quickstart's problems",
+        "through verl's own trainer; evaluate every checkpoint; write a report for each suite. SUITES=methods takes",
+        "about an hour on two cores; SIZE=135m and SIZE=gpu have not been timed. Stop it with Ctrl-C at any time; the",
+        "same command continues where it stopped.",
         "",
     ]
     for title, knobs in (("What to run", KNOBS), ("What to install, and for which device", INSTALL_KNOBS)):

@@ -21,14 +21,16 @@ class Variant:
     settings: tuple[str, ...] = ()
     lr: float | None = None
 
-    def overrides(self, rollouts: int) -> list[str]:
+    def overrides(self, **numbers: int) -> list[str]:
         """The settings as verl reads them.
 
         Args:
-            rollouts: responses to each prompt in the study's other trainings.
+            **numbers: ``prompts``, ``mini_batch`` and ``rollouts`` of the study's other trainings.
         """
         paths = {"actor": "actor_rollout_ref.actor", "rollout": "actor_rollout_ref.rollout"}
-        return [setting.format(**paths, half=rollouts // 2, double=2 * rollouts) for setting in self.settings]
+        half = {f"half_{name}": number // 2 for name, number in numbers.items()}
+        double = {f"double_{name}": 2 * number for name, number in numbers.items()}
+        return [setting.format(**paths, **half, **double) for setting in self.settings]
 
 
 def _plain(*methods: str) -> tuple[Variant, ...]:
@@ -67,12 +69,13 @@ RESRL_AT = {(0.1, None): RESRL, (0.1, SLOW): RESRL_SLOW, (1, None): RESRL_FULL, 
 def _by_interference(lambda_pos: float, lr: float | None) -> tuple[Variant, ...]:
     """The shuffled control first."""
     end = f" lambda_pos {lambda_pos:g}" + ("" if lr is None else f" lr {lr:g}")
-    positives = f"resrl.lambda_pos={lambda_pos:g}"
+    # few directions do not tell interference (docs/how_it_works.md)
+    own = (f"resrl.lambda_pos={lambda_pos:g}", "resrl.rank=64")
     return (
-        Variant("resrl_interference shuffled" + end, "resrl_interference", (positives, "resrl.shuffle=True"), lr),
-        Variant("resrl_interference" + end, "resrl_interference", (positives,), lr),
-        Variant("interference_reversed" + end, "resrl_interference", (positives, REVERSED), lr),
-        Variant("nthr" + end, "nthr", (positives,), lr),
+        Variant("resrl_interference shuffled" + end, "resrl_interference", (*own, "resrl.shuffle=True"), lr),
+        Variant("resrl_interference" + end, "resrl_interference", own, lr),
+        Variant("interference_reversed" + end, "resrl_interference", (*own, REVERSED), lr),
+        Variant("nthr" + end, "nthr", own, lr),
         RESRL_AT[lambda_pos, lr],
     )
 
@@ -84,6 +87,21 @@ INTERFERENCE = {
     "full-positives-half-rate": _by_interference(1, SLOW),
 }
 
+CONSUMING = _resrl("consuming", "resrl.hidden_state_at=consuming")
+
+# on a pretrained model: what differs most on the small one
+PRETRAINED = (
+    Variant("w_reinforce", "w_reinforce"),
+    RESRL,
+    RESRL_FULL,
+    SHUFFLED,
+    SHUFFLED_FULL,
+    CONSUMING,
+    *INTERFERENCE["few-positives"][:2],
+    *INTERFERENCE["full-positives"][:2],
+    INTERFERENCE["full-positives"][3],
+)
+
 # one setting at a time, from the study's rank and the defaults of +method=resrl
 SENSITIVITY = (
     _resrl("rank 4", "resrl.rank=4"),
@@ -93,12 +111,22 @@ SENSITIVITY = (
     _resrl("quantiles 0 1", "resrl.q_low=0", "resrl.q_high=1"),
     _resrl("lambda_pos 0", "resrl.lambda_pos=0"),
     RESRL_FULL,
-    _resrl("consuming", "resrl.hidden_state_at=consuming"),
+    CONSUMING,
     _resrl("layer penultimate", "resrl.layer=penultimate"),
     _resrl("layer middle", "resrl.layer=middle"),
-    # as many responses a step, in groups of another size, from the study's 16 prompts in two updates
-    _resrl("half groups", "data.train_batch_size=32", "{actor}.ppo_mini_batch_size=16", "{rollout}.n={half}"),
-    _resrl("double groups", "data.train_batch_size=8", "{actor}.ppo_mini_batch_size=4", "{rollout}.n={double}"),
+    # as many responses a step, in groups of another size
+    _resrl(
+        "half groups",
+        "data.train_batch_size={double_prompts}",
+        "{actor}.ppo_mini_batch_size={double_mini_batch}",
+        "{rollout}.n={half_rollouts}",
+    ),
+    _resrl(
+        "double groups",
+        "data.train_batch_size={half_prompts}",
+        "{actor}.ppo_mini_batch_size={half_mini_batch}",
+        "{rollout}.n={double_rollouts}",
+    ),
     *(
         Variant(f"{method} lr {lr:g}", method, lr=lr)
         for method in ("grpo", "resrl", *(baseline.name for baseline in BASELINES))
@@ -143,6 +171,14 @@ REPORTS = (
     *(
         Report(f"interference-{name}-against-grpo", "interference", GRPO_SLOW if "half" in name else GRPO, own)
         for name, own in INTERFERENCE.items()
+    ),
+    Report("pretrained", "pretrained", GRPO, PRETRAINED),
+    Report("pretrained-against-shuffled", "pretrained", SHUFFLED_FULL, (GRPO, RESRL_FULL)),
+    Report(
+        "pretrained-interference-against-shuffled",
+        "pretrained",
+        INTERFERENCE["full-positives"][0],
+        (GRPO, INTERFERENCE["full-positives"][1]),
     ),
     Report("sensitivity", "sensitivity", GRPO, (RESRL, *BASELINES, *SENSITIVITY)),
 )

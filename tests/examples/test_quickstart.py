@@ -306,6 +306,29 @@ def test_a_run_continues_from_the_newest_whole_checkpoint(tmp_path, steps, note,
     assert (tracker.read_text() if tracker.exists() else "0") == str(newest)
 
 
+def test_older_checkpoints_keep_their_weights_alone(tmp_path):
+    for step in (1, 2, 3):
+        actor = tmp_path / f"checkpoints/global_step_{step}/actor"
+        (actor / "huggingface").mkdir(parents=True)
+        (actor / "lora_adapter").mkdir()
+        for name in ("huggingface/config.json", "optim_world_size_1_rank_0.pt", "../data.pt", "lora_adapter/a"):
+            (actor / name).write_text("")
+    (tmp_path / "checkpoints" / training.TRACKER).write_text("2")  # the third is being written
+    training._keep_weights_of_older(tmp_path)
+    left = {
+        step: sorted(
+            str(path.relative_to(tmp_path / f"checkpoints/global_step_{step}"))
+            for path in (tmp_path / f"checkpoints/global_step_{step}").rglob("*")
+            if path.is_file()
+        )
+        for step in (1, 2, 3)
+    }
+    assert left[1] == ["actor/huggingface/config.json"]
+    assert left[2] == left[3]
+    assert len(left[2]) == 4
+    assert training.finished_step(tmp_path) == 2
+
+
 def test_metrics_of_several_attempts_are_merged_by_step(tmp_path):
     (tmp_path / "metrics").mkdir()
     first = [{"step": step, "data": {"reward": step}} for step in (1, 2, 3)]

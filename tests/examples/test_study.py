@@ -13,14 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
+from common import Common, keep_sometimes_solved, num_phases
 from localise import measure
 from origin import origin_of_runs
 from rich.console import Console
 from settings import COUNTDOWN, QuickstartError
 from study import Study
-from study_settings import LR, RANK, SIZES, SMALL, StudySettings
+from study_settings import SIZES, SMALLEST, StudySettings
 from tables import results_table
 from trainings import Training, _shares_of_the_cores, run_trainings
 from variants import ONE_SEED, REPORTS
@@ -41,10 +43,14 @@ def study(folder: Path, **knobs: str) -> Study:
     return Study(StudySettings.from_environment({"OUT": str(folder), **knobs}), False, Console(file=io.StringIO()))
 
 
+def places(folder: Path) -> Common:
+    return Common(folder / "train.parquet", folder / "test.parquet", folder / "model", folder / "step_0")
+
+
 @pytest.mark.parametrize(
     ("knobs", "message"),
     [
-        ({"SIZE": "huge"}, "SIZE=huge must be one of laptop, gpu"),
+        ({"SIZE": "huge"}, "SIZE=huge must be one of laptop, 135m, gpu"),
         ({"SUITES": "methods all"}, "SUITES: 'all' is none of methods"),
         ({"SEEDS": "0"}, r"SEEDS=0 must be an integer in \[1, 1000\]"),
         ({"JOBS": "two"}, r"JOBS=two must be an integer in \[1, 1000\]"),
@@ -64,19 +70,23 @@ def test_a_study_of_another_size_is_not_continued(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: str, tmp_path: Path) -> None:
-    whole = study(tmp_path, SUITES="all", SEEDS="2", SIZE=size)
-    rollouts = SIZES[size].rollouts
-    trainings = {training.folder.name: training for training in whole._trainings()}
+    whole, shared, smallest = (study(tmp_path, SUITES="all", SEEDS="2", SIZE=name) for name in (size, size, SMALLEST))
+    common = shared.settings.common()
+    numbers, others = (
+        {name: getattr(one.settings.common(), name) for name in ("prompts", "mini_batch", "rollouts")}
+        for one in (whole, smallest)
+    )
+    trainings = {training.folder.name: training for training in whole._trainings(places(tmp_path))}
     variants = {variant for report in REPORTS for variant in report.variants}
     both = {variant for report in REPORTS if report.suite not in ONE_SEED for variant in report.variants}
     assert len(trainings) == len(variants) + len(both)
-    if size != SMALL:  # the others differ by the study's own settings alone
-        variants = {one for one in variants if one.overrides(rollouts) != one.overrides(SIZES[SMALL].rollouts)}
+    if size != SMALLEST:  # the others differ by the study's own settings alone
+        variants = {one for one in variants if one.overrides(**numbers) != one.overrides(**others)}
     for variant in variants:
         command = trainings[whole._folder(variant, 0).name].command
         overrides = [text for text in command[3:] if not text.startswith(("hydra.", "trainer."))]
         assert set(command) >= {f"+method={variant.method}", f"trainer.experiment_name='{variant.name}'"}
-        says = variant.overrides(rollouts)
+        says = variant.overrides(**numbers)
         says += [] if variant.lr is None else [f"actor_rollout_ref.actor.optim.lr={variant.lr}"]
         plain = [text for text in overrides if text.split("=")[0] not in {said.split("=")[0] for said in says}]
         config, without = flat_composed(*overrides), flat_composed(*plain)
@@ -84,16 +94,17 @@ def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: st
         differing = {name for name in config if config[name] != without[name]}
         assert differing <= set(settings), variant
         assert {name: str(config[name]) for name in settings}.items() <= settings.items(), variant
-        assert config["actor_rollout_ref.actor.optim.lr"] == (variant.lr or LR)
+        assert config["actor_rollout_ref.actor.optim.lr"] == (variant.lr or common.lr)
         assert config["data.seed"] == 0
-        assert config["data.train_batch_size"] * config["actor_rollout_ref.rollout.n"] == 16 * rollouts
+        responses = config["data.train_batch_size"] * config["actor_rollout_ref.rollout.n"]
+        assert responses == common.prompts * common.rollouts
         if variant.method == "resrl":
             ResRLConfig(**{name[6:]: value for name, value in config.items() if name.startswith("resrl.")})
 
 
 def test_group_sizes_are_half_and_double_that_of_the_others(tmp_path: Path) -> None:
     for size, wanted in (("laptop", {4, 8, 16}), ("gpu", {8, 16, 32})):
-        trainings = study(tmp_path, SUITES="sensitivity", SEEDS="1", SIZE=size)._trainings()
+        trainings = study(tmp_path, SUITES="sensitivity", SEEDS="1", SIZE=size)._trainings(places(tmp_path))
         sizes = [[text for text in training.command if "rollout.n=" in text][-1] for training in trainings]
         assert {int(text.split("=")[1]) for text in sizes} == wanted
 
@@ -106,6 +117,23 @@ def test_origin_names_commit_versions_and_machine() -> None:
     assert origin["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]  # one may say which CUDA
     assert origin["processor"]
     assert origin["cores"] >= 1
+
+
+def test_only_problems_that_are_sometimes_solved_are_kept(tmp_path: Path) -> None:
+    assert num_phases(study(tmp_path).settings) + 2 == num_phases(study(tmp_path, SIZE="135m").settings)
+    write_parquet(generate_problems(4, 1, seed=0)[0], "train", tmp_path / "train.parquet")
+    verdicts = {0: (True, True), 1: (False, True), 2: (False, False), 3: (True, False)}
+    rows = [{"problem": number, "correct": right} for number, both in verdicts.items() for right in both]
+    (tmp_path / SAMPLES_FILE).write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)))
+    with pytest.raises(QuickstartError, match="is not a finished evaluation"):
+        keep_sometimes_solved(tmp_path / "train.parquet", tmp_path, tmp_path / "kept.parquet")
+    (tmp_path / "summary.json").write_text("{}")
+    keep_sometimes_solved(tmp_path / "train.parquet", tmp_path, tmp_path / "kept.parquet")
+    every, kept = (pq.read_table(tmp_path / name).to_pylist() for name in ("train.parquet", "kept.parquet"))
+    assert kept == [every[1], every[3]]
+    (tmp_path / SAMPLES_FILE).write_text(json.dumps(rows[0]) + "\n")
+    with pytest.raises(QuickstartError, match="the start solves none or all of 1 problems each time"):
+        keep_sometimes_solved(tmp_path / "train.parquet", tmp_path, tmp_path / "kept.parquet")
 
 
 TRAINER = """
@@ -258,14 +286,15 @@ def test_areas_are_those_of_the_weights_at_the_verifiers_tokens(tmp_path: Path) 
             sample = {"problem": 0, "sample": number, "data_source": "countdown", "prompt": "", "response": text}
             sample |= {"score": 0.0, "correct": text == right, "answer": None, "finished": True}
             file.write(json.dumps(sample | {"num_tokens": len(text) + 1}) + "\n")
-    areas = measure(tmp_path, str(tmp_path / "model"), tmp_path / "test.parquet")
+    settings = study(tmp_path).settings.common()
+    areas = measure(tmp_path, str(tmp_path / "model"), tmp_path / "test.parquet", settings)
 
     ids = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
     prompt = read_problems([tmp_path / "test.parquet"], tokenizer, 16)[0].prompt_ids
     hidden = response_states(load_model(str(tmp_path / "model")), prompt, ids).hidden["last", "predicting"]
     sequence = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(one) for one in ids]))
     correct = torch.tensor([text == right for text in texts])
-    weights = token_weights(hidden, sequence, torch.zeros(len(ids), dtype=torch.int64), correct, ResRLConfig(rank=RANK))
+    weights = token_weights(hidden, sequence, torch.zeros(len(ids), dtype=torch.int64), correct, ResRLConfig(rank=16))
     positions = [list(range(len(one))) for one in ids]
     by_hand = {
         "position": positions,

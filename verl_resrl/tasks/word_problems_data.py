@@ -19,7 +19,7 @@ GAIN_BOXES = ("buys {boxes} boxes of {value} more", "gets {boxes} bags with {val
 LOSS = ("gives {value} to a friend", "loses {value}", "sells {value}", "gives away {value}")
 QUESTION = ("How many {things} does {who} have now?", "How many {things} are left?", "How many {things} are there now?")
 SENTENCE = ("{step}.", "{who} has {step} {things}.", "That makes {step} {things}.")
-MOST_EVENTS, SMALLEST, LARGEST = 3, 4, 150  # so that a model of 135M parameters is sometimes right
+MOST_EVENTS, SMALLEST, LARGEST = 3, 4, 80  # so that a model of 135M parameters is sometimes right
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,14 @@ def generate_problems(train: int, test: int, seed: int) -> tuple[list[Problem], 
 
 def _draw(rng: random.Random) -> list[Term]:
     """Something is there, then it grows and shrinks, and never below 1."""
-    first = Term(rng.randint(3, 12), 1, rng.randint(2, 9)) if rng.random() < 0.35 else Term(rng.randint(8, 60), 1)
+    first = Term(rng.randint(2, 9), 1, rng.randint(2, 6)) if rng.random() < 0.35 else Term(rng.randint(5, 40), 1)
     terms, total = [first], first.boxes * first.value
     for _ in range(rng.randint(1 if first.boxes > 1 else 2, MOST_EVENTS)):
         if total < SMALLEST or (total < LARGEST and rng.random() < 0.5):
             with_boxes = rng.random() < 0.2
-            term = Term(rng.randint(2, 9), 1, rng.randint(2, 5)) if with_boxes else Term(rng.randint(2, 40), 1)
+            term = Term(rng.randint(2, 5), 1, rng.randint(2, 5)) if with_boxes else Term(rng.randint(2, 20), 1)
         else:
-            term = Term(rng.randint(2, min(total - 1, 40)), -1)
+            term = Term(rng.randint(2, min(total - 1, 20)), -1)
         terms.append(term)
         total += term.sign * term.boxes * term.value
     return terms

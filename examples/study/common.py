@@ -1,0 +1,140 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""What all trainings of a study have in common: problems, the model that they start from, and its evaluation."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from study_settings import StudySettings
+
+# isort: split
+from settings import (  # of the quickstart, whose folder study_settings puts on the path
+    SMOLLM2,
+    QuickstartError,
+    Settings,
+)
+from starts import STARTS, TEST_FILE, TRAIN_FILE
+from trainings import call
+
+from verl_resrl.evaluation.evaluate import SUMMARY_FILE
+from verl_resrl.evaluation.progress import Phases
+from verl_resrl.evaluation.samples import SAMPLES_FILE
+
+SEED_OF_THE_START = 0
+ATTEMPTS = 8  # responses that say whether a problem is sometimes solved
+
+
+@dataclass(frozen=True)
+class Common:
+    """Where it is.
+
+    Attributes:
+        train: problems of the trainings.
+        test: held-out problems.
+        model: that they start from.
+        evaluation: of that model on the held-out problems.
+    """
+
+    train: Path
+    test: Path
+    model: Path
+    evaluation: Path
+
+
+def num_phases(settings: StudySettings) -> int:
+    """Phases that ``prepare`` takes.
+
+    Args:
+        settings: of the study.
+    """
+    return 2 + STARTS[settings.common().start].num_phases + bool(settings.size.candidates)
+
+
+def prepare(settings: StudySettings, phases: Phases) -> Common:
+    """Make what has not been made yet.
+
+    Args:
+        settings: of the study.
+        phases: shows the progress.
+
+    Raises:
+        QuickstartError: something failed, or the start solves none of the problems.
+    """
+    own = settings.common(SEED=SEED_OF_THE_START)
+    start, data, folder = STARTS[own.start], settings.out / "data", settings.out / "start"
+    if (data / TEST_FILE).exists():
+        phases.cached(start.problems, str(data))
+    else:
+        with phases.phase(start.problems):
+            data.mkdir(exist_ok=True)
+            start.write_data(start.sizes, SEED_OF_THE_START, data)
+    model = folder / "model"
+    if model.exists():
+        for _ in range(start.num_phases):
+            phases.cached("start", str(model))
+    else:
+        folder.mkdir(exist_ok=True)
+        start.make_model(data, settings.out, model, SEED_OF_THE_START, phases)
+    common = Common(data / TRAIN_FILE, data / TEST_FILE, model, folder / "step_0")
+    with phases.phase("evaluation of the start") as phase:
+        command = [*evaluation(own, common.test), "--model", str(model), "--out", str(common.evaluation)]
+        call(command, folder / "evaluation.log", lambda: phase.waiting("sampling"))
+    if not settings.size.candidates:
+        return common
+    with phases.phase("training problems that the start sometimes solves") as phase:
+        train, found = data / "sometimes_solved.parquet", folder / "candidates"
+        if not train.exists():
+            numbers = {"n": ATTEMPTS, "limit": settings.size.candidates}
+            command = [*evaluation(own, common.train, numbers), "--model", str(model), "--out", str(found)]
+            call(command, folder / "candidates.log", lambda: phase.waiting("sampling"))
+            keep_sometimes_solved(common.train, found, train)
+        phase.note = f"{pq.read_metadata(train).num_rows} of {settings.size.candidates}"
+    return Common(train, common.test, model, common.evaluation)
+
+
+def evaluation(settings: Settings, data: Path, numbers: dict[str, int] | None = None) -> list[str]:
+    """Arguments of ``resrl`` that evaluate something on problems.
+
+    Args:
+        settings: of the trainings.
+        data: the problems.
+        numbers: of responses and problems; by default those of the settings.
+    """
+    numbers = numbers or {"n": settings.eval_samples, "limit": settings.eval_problems}
+    numbers |= {"max-tokens": settings.max_response, "max-prompt-tokens": settings.max_prompt}
+    options = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
+    # on a GPU too: vLLM would take longer to start for each checkpoint than so small a model takes to answer
+    backend = "auto" if settings.start == SMOLLM2 else "hf"
+    return ["eval", "--data", str(data), "--reward-file", str(settings.reward_file), *options, "--backend", backend]
+
+
+def keep_sometimes_solved(problems: Path, evaluated: Path, file: Path) -> None:
+    """Write the problems of which a part of the responses is right: the others' groups teach nothing.
+
+    Args:
+        problems: in verl's format.
+        evaluated: folder that ``resrl eval`` wrote for the first of them.
+        file: where to.
+
+    Raises:
+        QuickstartError: there are none.
+    """
+    if not (evaluated / SUMMARY_FILE).exists():
+        raise QuickstartError(f"{evaluated} is not a finished evaluation")
+    right, samples = Counter[int](), Counter[int]()
+    for line in (evaluated / SAMPLES_FILE).read_text(encoding="utf-8").splitlines():
+        sample = json.loads(line)
+        right[sample["problem"]] += sample["correct"]
+        samples[sample["problem"]] += 1
+    kept: Sequence[int] = [number for number in sorted(samples) if 0 < right[number] < samples[number]]
+    if not kept:
+        raise QuickstartError(f"the start solves none or all of {len(samples)} problems each time: nothing to train on")
+    unfinished = file.with_name(file.name + ".tmp")
+    pq.write_table(pq.read_table(problems).take(pa.array(kept)), unfinished)
+    os.replace(unfinished, file)
