@@ -188,15 +188,19 @@ class _Sampler:
     def sample(self, logits: Tensor, request: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """(rows, vocabulary) logits, (rows,) whose -> (rows,) tokens, (rows,) float32 log-probabilities of them."""
         temperature, top_k, top_p = self.temperature[request], self.top_k[request], self.top_p[request]
-        greedy, log_prob = logits.argmax(-1), logits.new_zeros(len(logits), dtype=torch.float32)
-        if not (temperature > 0).any():
+        drawn, log_prob = temperature[:, 0] > 0, logits.new_zeros(len(logits), dtype=torch.float32)
+        # a pass over all logits takes as long as a layer of a small model: none that changes nothing
+        greedy = request if drawn.all() else logits.argmax(-1)
+        if not drawn.any():
             return greedy, log_prob
-        probabilities = torch.softmax(logits.float() / torch.where(temperature > 0, temperature, 1.0), -1)
+        scaled = logits.float()
+        if (temperature != 1).any():
+            scaled = scaled / torch.where(drawn[:, None], temperature, 1.0)
+        probabilities = torch.softmax(scaled, -1)
         cut = ((top_k > 0) | (top_p < 1))[:, 0]
         if cut.any():
             probabilities[cut] = _truncated(probabilities[cut], top_k[cut], top_p[cut])
         token = _invert_cdf(probabilities, self.uniform[request, step])
-        drawn = (temperature > 0)[:, 0]
         log_prob = torch.where(drawn, probabilities.gather(1, token[:, None]).log()[:, 0], log_prob)
         return torch.where(drawn, token, greedy), log_prob
 
