@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,31 @@ def evaluate(
         (folder / EVALUATIONS).mkdir(parents=True)
         (folder / IDENTITY).write_text(identity)
     return evaluation.evaluate(wanted, _step(folder, step), judge, report)["overall"]
+
+
+def sample(
+    model: str,
+    files: Sequence[Path],
+    settings: Settings,
+    folder: Path,
+    samples: int,
+    problems: int,
+    report: Callable[[int, int, str], None],
+) -> None:
+    """Sample and judge other problems, or as many responses to them, as ``evaluate`` does.
+
+    Args:
+        model: as ``evaluate`` takes it.
+        files: the problems.
+        settings: of the run.
+        folder: of the results.
+        samples: responses to each problem.
+        problems: how many of them.
+        report: as ``evaluate`` takes it.
+    """
+    common = evaluation_settings(model, files, settings, folder)
+    wanted = replace(common, n=samples, k=(1,), averaged=None, limit=problems, token_weights=0)
+    evaluation.evaluate(wanted, folder, evaluation.check(wanted), report)
 
 
 def finished_evaluation(folder: Path, step: int, identity: str) -> dict[str, Any] | None:

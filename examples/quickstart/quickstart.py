@@ -42,7 +42,8 @@ class Quickstart:
     def __init__(self, settings: Settings, gpu: bool, console: Console) -> None:
         self.settings, self.gpu, self.console = settings, gpu, console
         self.start = STARTS[settings.start]
-        ours = (not settings.train_files) + (self.start.num_phases if settings.model is None else 0)
+        self.chooses = settings.model is None and bool(self.start.candidates)
+        ours = (not settings.train_files) + (self.start.num_phases if settings.model is None else 0) + self.chooses
         self.phases = Phases(ours + 1 + 2 * len(settings.methods), console)
         self.data_id = _data_id(settings)
         code = source_fingerprint(self.start.model_sources)
@@ -59,6 +60,8 @@ class Quickstart:
         start_folder = self.settings.out / f"start-{self.start_id}"
         start = self._start(start_folder)
         evaluations = {"start": self._evaluation("start", start, val, start_folder, 0)}
+        if self.chooses:
+            train = (self._sometimes_solved(start, train, start_folder),)
         rewards, folders = {}, []
         for method in self.settings.methods:
             folder, model = self._training(method, start, train, val)
@@ -106,6 +109,22 @@ class Quickstart:
         else:
             self.start.make_model(self._data_folder, self.settings.out, model, self.settings.seed, self.phases)
         return str(model)
+
+    def _sometimes_solved(self, model: str, train: tuple[Path, ...], folder: Path) -> Path:
+        """Those of the first training problems that the start sometimes solves."""
+        from evaluate import sample
+        from sometimes import ATTEMPTS, keep_sometimes_solved
+
+        s, candidates = self.settings, self.start.candidates
+        found = folder / f"candidates-{fingerprint(numbers=[ATTEMPTS, candidates, s.max_prompt, s.max_response])}"
+        chosen, name = found / "sometimes_solved.parquet", "training problems that it sometimes solves"
+        if not chosen.exists():
+            with self.phases.phase(name) as phase:
+                sample(model, train, s, found, ATTEMPTS, candidates, phase.update)
+                phase.note = f"{keep_sometimes_solved(train[0], found, chosen)} of {candidates}"
+        else:
+            self.phases.cached(name, str(chosen))
+        return chosen
 
     def _training(
         self, method: str, start: str, train_files: tuple[Path, ...], val_files: tuple[Path, ...]

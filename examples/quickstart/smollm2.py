@@ -7,12 +7,14 @@ transformers reads it; of the tokenizer, it leaves some out, which is put back h
 """
 
 import hashlib
+import io
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +73,9 @@ def _convert(file: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-    model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
-    tokenizer = _mended(AutoTokenizer.from_pretrained(**source))
+    with redirect_stderr(io.StringIO()):  # a progress bar that knows no setting would cross ours
+        model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        tokenizer = _mended(AutoTokenizer.from_pretrained(**source))
     found = sum(parameter.numel() for parameter in model.parameters())
     if found != PARAMETERS:
         raise QuickstartError(f"START: {PACKAGE} holds {found} parameters, not {PARAMETERS}")

@@ -31,6 +31,8 @@ class Start:
         make_model: called with the folder of the data, a folder for what is downloaded, that of the model, a seed, and
             the phases, of which it takes ``num_phases``.
         num_phases: of ``make_model``.
+        candidates: first problems for reinforcement learning of which those are taken that the model sometimes solves;
+            0 takes all.
     """
 
     parameters: int
@@ -41,6 +43,7 @@ class Start:
     write_data: Callable[[tuple[int, int, int], int, Path], None]
     make_model: Callable[[Path, Path, Path, int, Phases], None]
     num_phases: int
+    candidates: int
 
 
 def _write_puzzles(sizes: tuple[int, int, int], seed: int, folder: Path) -> None:
@@ -96,6 +99,7 @@ STARTS = {
         _write_puzzles,
         _make_small,
         num_phases=1,
+        candidates=0,
     ),
     SMOLLM2: Start(
         PARAMETERS,
@@ -106,5 +110,6 @@ STARTS = {
         _write_word_problems,
         _make_smollm2,
         num_phases=2,
+        candidates=64,
     ),
 }

@@ -2,32 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all trainings of a study have in common: problems, the model that they start from, and its evaluation."""
 
-import json
-import os
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 from study_settings import StudySettings
 
 # isort: split
 from settings import (  # of the quickstart, whose folder study_settings puts on the path
     SMOLLM2,
-    QuickstartError,
     Settings,
 )
+from sometimes import ATTEMPTS, keep_sometimes_solved
 from starts import STARTS, TEST_FILE, TRAIN_FILE
 from trainings import call
 
-from verl_resrl.evaluation.evaluate import SUMMARY_FILE
 from verl_resrl.evaluation.progress import Phases
-from verl_resrl.evaluation.samples import SAMPLES_FILE
 
 SEED_OF_THE_START = 0
-ATTEMPTS = 8  # responses that say whether a problem is sometimes solved
 
 
 @dataclass(frozen=True)
@@ -112,29 +104,3 @@ def evaluation(settings: Settings, data: Path, numbers: dict[str, int] | None = 
     # on a GPU too: vLLM would take longer to start for each checkpoint than so small a model takes to answer
     backend = "auto" if settings.start == SMOLLM2 else "hf"
     return ["eval", "--data", str(data), "--reward-file", str(settings.reward_file), *options, "--backend", backend]
-
-
-def keep_sometimes_solved(problems: Path, evaluated: Path, file: Path) -> None:
-    """Write the problems of which a part of the responses is right: the others' groups teach nothing.
-
-    Args:
-        problems: in verl's format.
-        evaluated: folder that ``resrl eval`` wrote for the first of them.
-        file: where to.
-
-    Raises:
-        QuickstartError: there are none.
-    """
-    if not (evaluated / SUMMARY_FILE).exists():
-        raise QuickstartError(f"{evaluated} is not a finished evaluation")
-    right, samples = Counter[int](), Counter[int]()
-    for line in (evaluated / SAMPLES_FILE).read_text(encoding="utf-8").splitlines():
-        sample = json.loads(line)
-        right[sample["problem"]] += sample["correct"]
-        samples[sample["problem"]] += 1
-    kept: Sequence[int] = [number for number in sorted(samples) if 0 < right[number] < samples[number]]
-    if not kept:
-        raise QuickstartError(f"the start solves none or all of {len(samples)} problems each time: nothing to train on")
-    unfinished = file.with_name(file.name + ".tmp")
-    pq.write_table(pq.read_table(problems).take(pa.array(kept)), unfinished)
-    os.replace(unfinished, file)

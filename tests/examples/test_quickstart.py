@@ -27,6 +27,7 @@ import training
 import warm_start
 from rich.console import Console
 from settings import KNOBS, METHODS, QuickstartError, Settings, fingerprint, help_text
+from sometimes import keep_sometimes_solved
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.runs.files import read_metrics
@@ -499,6 +500,15 @@ def test_evaluation_of_a_random_model_counts_what_the_verifier_says(tmp_path):
     assert some["avg_at_n"]["mean"] == right / 32
     assert [*some["pass_at_k"]] == ["1", "2", "4", "8", "16"]
     assert evaluate.finished_evaluation(start, 0, "one") is None
+    odd_ones = replace(settings, reward_file=odd)
+    evaluate.sample(
+        str(tmp_path / "model"), [tmp_path / "test.parquet"], odd_ones, tmp_path / "c", 8, 3, lambda *_: None
+    )
+    rows = [json.loads(line) for line in (tmp_path / "c/samples.jsonl").read_text().splitlines()]
+    solved = {number: [row["correct"] for row in rows if row["problem"] == number] for number in range(3)}
+    assert {len(both) for both in solved.values()} == {8}
+    kept = keep_sometimes_solved(tmp_path / "test.parquet", tmp_path / "c", tmp_path / "kept.parquet")
+    assert kept == sum(0 < sum(both) < 8 for both in solved.values()) > 0
     (tmp_path / "run").mkdir()
     evaluate.share_evaluation(start, tmp_path / "run", 0)
     tokens = (tmp_path / "run/evaluations/step_0/tokens.jsonl").read_text().splitlines()

@@ -116,10 +116,13 @@ def test_a_package_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.long
-def test_the_pretrained_model_speaks_and_ends_its_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pretrained_model_speaks_and_ends_its_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     said: list[str] = []
     smollm2.make_smollm2(tmp_path / "model", said.append)
     assert said == ["downloading", "converting"]
+    assert "tensors" not in capsys.readouterr().err  # of a bar of transformers
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     question = [{"role": "user", "content": "What is the capital of France?"}]

@@ -16,11 +16,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import torch
-from common import Common, keep_sometimes_solved, num_phases
+from common import Common, num_phases
 from localise import measure
 from origin import origin_of_runs
 from rich.console import Console
 from settings import COUNTDOWN, QuickstartError
+from sometimes import keep_sometimes_solved
 from study import Study
 from study_settings import SIZES, SMALLEST, StudySettings
 from tables import results_table
