@@ -174,7 +174,7 @@ def _follow(
             newest = max(entries)
             phase.update(newest, steps, f"reward {entries[newest].get(REWARD, math.nan):.3f}")
         else:
-            phase.waiting("verl starts, about a minute, and makes its first step")
+            phase.waiting("verl starts and makes a first step")
         time.sleep(POLL_SECONDS)
 
 
