@@ -80,8 +80,8 @@ def sentence(settings: Settings, parameters: int, rate: float) -> str:
     training, evaluation = seconds_of_run(settings, parameters, rate)
     return (
         f"trainings and evaluations: about {_time(training + evaluation)}, of which evaluation {_time(evaluation)}: "
-        f"{parameters / 1e6:,.0f} million parameters, {rate / 1e9:,.0f} GFLOP/s measured, responses taken to be half as "
-        "long as they may be"
+        f"{parameters / 1e6:,.0f} million parameters, {rate / 1e9:,.0f} GFLOP/s measured, responses taken to be half "
+        "as long as they may be"
     )
 
 
