@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the scripts on two nodes share: help, environment and end. Needs nothing but Python until they work."""
+"""What the scripts that train the small task share: help, environment, end. Needs nothing but Python by itself."""
 
 import os
 import signal

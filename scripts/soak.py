@@ -7,7 +7,6 @@
 scripts/soak.sh installs what this needs. Data, model and verl's command are the quickstart's.
 """
 
-import os
 import shutil
 import sys
 import time
@@ -17,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples" / "quickstart")]  # neither is installed
 
 from settings import Knob, QuickstartError, Settings
+
+from benchmarks.script import begin, end
 
 KNOBS = (
     Knob("STEPS", "200", "training steps"),
@@ -108,11 +109,7 @@ def soak(knobs: dict[str, str], console: "Console") -> bool:
 
 
 if __name__ == "__main__":
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        print(HELP)
-        sys.exit(0)
-    # read when torch is loaded: threads that spin while they wait take the cores from whatever else runs
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    begin(HELP)
     from process import only_one
     from rich.console import Console
     from training import train
@@ -123,11 +120,4 @@ if __name__ == "__main__":
     from verl_resrl.evaluation.progress import Phase, Phases
     from verl_resrl.runs.files import read_metrics
 
-    try:
-        good = soak({k.name: os.environ.get(k.name, "").strip() or k.default for k in KNOBS}, Console())
-    except QuickstartError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        print("stopped; the same command starts the soak again", file=sys.stderr)
-        sys.exit(130)
-    sys.exit(0 if good else 1)
+    end(soak, KNOBS, QuickstartError)

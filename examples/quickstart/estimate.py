@@ -5,7 +5,7 @@
 import time
 
 import torch
-from settings import Settings
+from settings import QuickstartError, Settings
 
 # FLOP per parameter and token: a forward pass, and one with its backward pass
 FORWARD, UPDATE = 2, 6
@@ -23,11 +23,19 @@ def parameters_of(model: str) -> int:
 
     Args:
         model: Hugging Face model, a folder or a name on the hub.
+
+    Raises:
+        QuickstartError: its configuration cannot be loaded, or is not that of a language model.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    with torch.device("meta"):
-        return sum(p.numel() for p in AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model)).parameters())
+    try:
+        config = AutoConfig.from_pretrained(model)
+        with torch.device("meta"):
+            return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+    except Exception as error:  # of transformers and the hub
+        reason = " ".join(str(error).split())[:300]
+        raise QuickstartError(f"MODEL: {model} cannot be loaded ({reason})") from None
 
 
 def flop_per_second(device: str) -> float:
@@ -54,7 +62,7 @@ def seconds_of_run(settings: Settings, parameters: int, rate: float) -> tuple[fl
     Args:
         settings: of the run.
         parameters: of the model.
-        rate: FLOP a second.
+        rate: FLOP a second of matrix products, as ``flop_per_second`` measures it.
 
     Returns:
         Seconds of all trainings, and of all evaluations.

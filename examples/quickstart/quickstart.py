@@ -175,7 +175,7 @@ class Quickstart:
         package = sorted((ROOT / "verl_resrl/evaluation").glob("*.py"))
         generator = [ROOT / "verl_resrl/cpu" / name for name in ("attention.py", "generate.py")]
         code = source_fingerprint([HERE / "evaluate.py", *package, *generator])
-        identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, code=code)
+        identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, gpu=self.gpu, code=code)
         result = finished_evaluation(folder, steps, identity)
         if result is not None:
             self.phases.cached(f"evaluation {name}", _average(result))

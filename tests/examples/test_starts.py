@@ -151,3 +151,12 @@ def test_the_estimate_counts_what_is_done(tmp_path: Path) -> None:
     assert said.startswith("trainings and evaluations: about 11 minutes, of which evaluation 2 minutes: 50 million")
     assert "about 34 hours, of which evaluation 7 hours: 10,000 million" in estimate.sentence(settings, 10**10, 2.5e9)
     assert estimate.flop_per_second("cpu") > 1e8
+
+
+@pytest.mark.parametrize("config", [None, "{}", '{"model_type": "t5"}'])
+def test_a_model_that_cannot_be_loaded_is_named(config: str | None, tmp_path: Path) -> None:
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(QuickstartError, match=f"MODEL: {tmp_path} cannot be loaded") as error:
+        estimate.parameters_of(str(tmp_path))
+    assert "\n" not in str(error.value)

@@ -190,8 +190,8 @@ class _Sampler:
         temperature, top_k, top_p = self.temperature[request], self.top_k[request], self.top_p[request]
         drawn, log_prob = temperature[:, 0] > 0, logits.new_zeros(len(logits), dtype=torch.float32)
         # a pass over all logits takes as long as a layer of a small model: none that changes nothing
-        greedy = request if drawn.all() else logits.argmax(-1)
-        if not drawn.any():
+        greedy = None if drawn.all() else logits.argmax(-1)
+        if greedy is not None and not drawn.any():
             return greedy, log_prob
         scaled = logits.float()
         if (temperature != 1).any():
@@ -202,7 +202,7 @@ class _Sampler:
             probabilities[cut] = _truncated(probabilities[cut], top_k[cut], top_p[cut])
         token = _invert_cdf(probabilities, self.uniform[request, step])
         log_prob = torch.where(drawn, probabilities.gather(1, token[:, None]).log()[:, 0], log_prob)
-        return torch.where(drawn, token, greedy), log_prob
+        return token if greedy is None else torch.where(drawn, token, greedy), log_prob
 
 
 def _truncated(probabilities: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:

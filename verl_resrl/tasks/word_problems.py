@@ -24,7 +24,7 @@ _GROUND_TRUTH = re.compile(r"[1-9][0-9]{0,3}(\*[1-9][0-9]{0,3})?([+-][1-9][0-9]{
 _ARITHMETIC = re.compile(r"[0-9+*/=-](?:[0-9+*/= -]|[.,](?=[0-9]))*")
 _STEP = re.compile(rf"({_NATURAL}) ?([+*-]) ?({_NATURAL}) ?= ?({_NATURAL})")
 _STATEMENT = re.compile("answer is ", re.IGNORECASE | re.ASCII)
-_NUMBER_AT_END = re.compile(rf"({_NATURAL})\.?", re.ASCII)
+_NUMBER_AT_END = re.compile(rf"({_NATURAL})\.?")
 
 
 @dataclass(frozen=True, order=True)
@@ -107,12 +107,8 @@ def read(response: str, ground_truth: str) -> Reading:
         if not after:
             return Reading(tuple(steps), found.start() + _agreement(written, {text for text, _ in legal}), False)
         possible, steps = after, [*steps, step]
-    wrong_from = _wrong_end(text, {numbers[0].value for numbers in possible if _is_done(numbers)})
+    wrong_from = _wrong_end(text, {numbers[0].value for numbers in possible if len(numbers) == 1})
     return Reading(tuple(steps), len(text) if wrong_from is None and len(text) < len(response) else wrong_from, True)
-
-
-def _is_done(numbers: Numbers) -> bool:
-    return len(numbers) == 1 and numbers[0].boxes == 1 and numbers[0].sign > 0
 
 
 def _wrong_end(text: str, answers: set[int]) -> int | None:
