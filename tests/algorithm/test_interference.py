@@ -141,6 +141,19 @@ def test_nothing_left_out_is_exact() -> None:
     assert (batch.interference(5, ResRLConfig(rank=40)) - expected).abs().max() > 0.01 * expected.abs().max()
 
 
+def test_directions_are_spent_on_tokens_with_an_error() -> None:
+    """Of four right tokens in five the model is sure: few directions hold all that the others say."""
+    batch = random_batch(groups=2, d=90)
+    sure = torch.arange(len(batch.token_ids)) % 5 > 0
+    sure &= batch.positive
+    certain = torch.nn.functional.one_hot(batch.token_ids, batch.probs.shape[1]).float()
+    batch = replace(batch, probs=torch.where(sure[:, None], certain, batch.probs))
+    unsure = int(torch.bincount(batch.group[batch.positive & ~sure].clamp_min(0)).max())
+    assert unsure < 12 < int(torch.bincount(batch.group[batch.positive].clamp_min(0)).max())
+    result, expected = batch.interference(60, ResRLConfig(rank=12)).double(), batch.dense()
+    assert (result - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
 @pytest.mark.parametrize("cap", [None, 2.0])
 def test_it_is_the_product_of_head_gradients(cap: float | None) -> None:
     """I is <d log p(t) / dW, d sum of positive log p / dW>, with capped logits too."""

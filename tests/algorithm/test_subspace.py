@@ -16,18 +16,29 @@ from verl_resrl.algorithm.subspace import fit_subspaces, layer_norm
 from verl_resrl.algorithm.weighting import residual_to_weight
 
 
+@pytest.mark.parametrize("largest", [None, 1.0, 1e-20])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_basis_is_orthonormal_and_spans_what_the_exact_svd_spans(seed: int) -> None:
-    """Ten strong directions of 300 dimensions: the span is unique, and the iteration cannot hold all columns."""
+def test_basis_is_orthonormal_and_spans_what_the_exact_svd_spans(seed: int, largest: float | None) -> None:
+    """Ten strong directions of 300 dimensions: the span is unique, and the iteration cannot hold all columns.
+
+    Tokens count alike, or by importances, however small these all are.
+    """
     rank, d = 10, 300
     generator = torch.Generator().manual_seed(seed)
     counts = torch.tensor([200, 120])
     strong = torch.randn(320, rank, generator=generator) @ torch.randn(rank, d, generator=generator)
     hidden = strong + torch.randn(320, d, generator=generator)
     rows = torch.randperm(320, generator=generator)
-    result = fit_subspaces(hidden, rows, counts, rank).subspaces
+    importance = None if largest is None else torch.rand(320, generator=generator) * largest
+    fit = fit_subspaces(hidden, rows, counts, rank, importance=importance)
+    result = fit.subspaces
+    assert (fit.residual is None) == (importance is not None)
+    factors = (torch.ones(320) if importance is None else importance.double()).split(counts.tolist())
     for group, tokens in enumerate(rows.split(counts.tolist())):
-        x = reference.layer_norm(hidden[tokens].double().numpy())
+        x = (
+            reference.layer_norm(hidden[tokens].double().numpy())
+            * (factors[group] / factors[group].max())[:, None].numpy()
+        )
         mu = x.mean(axis=0)
         np.testing.assert_allclose(result.centroid[group].numpy(), mu, rtol=0, atol=1e-6)
         exact = np.linalg.svd(x - mu, full_matrices=False)[2][:rank].T

@@ -36,6 +36,13 @@ def test_hidden_states_that_require_gradients_take_part_in_no_graph(three_thread
     assert not out.weights.requires_grad
 
 
+def test_weights_are_computed_in_inference_mode_too(three_threads: None) -> None:
+    inputs = make_inputs([[(60, True), (40, False)]] * 2, 16, seed=1)
+    with torch.inference_mode():
+        out = inputs.compute(rank=4)
+    assert torch.equal(out.weights, inputs.compute(rank=4).weights)
+
+
 def test_each_item_has_one_thread_and_the_number_of_threads_stays(three_threads: None) -> None:
     seen = []
     for_each(lambda item: seen.append((item, torch.get_num_threads())), range(8), CPU)

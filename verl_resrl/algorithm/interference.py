@@ -9,7 +9,8 @@ old policy's distribution, delta = p - onehot(token), and s the positive tokens 
 
 is what one unit of push on t takes from the group's positive log-likelihood: I_t > 0 hurts, I_t < 0 helps. It is the
 score of NTHR (arXiv 2505.18830). Two things keep it small: delta holds the most likely tokens and the token itself,
-and M, which ``error_matrix`` sums up over all ranks, is known in the directions that the positive x span.
+and M, which ``error_matrix`` sums up over all ranks, is known in directions that the positive x span, above all those
+of tokens with a large error.
 """
 
 import torch
@@ -137,7 +138,8 @@ def _finite(tokens: Tokens, top_probs: Tensor, sequence_ids: Tensor, config: Res
 
 def _scores(tokens: Tokens, ids: Tensor, errors: Tensor, config: ResRLConfig, seed: int, exchange: Exchange) -> Tensor:
     """I of the tokens of active groups, which come group after group, with their (n, m + 1) sparse errors."""
-    fitted = subspaces_of_groups(tokens, config, seed, exchange)
+    # a token of which the model was sure adds next to nothing to M: no direction is spent on it
+    fitted = subspaces_of_groups(tokens, config, seed, exchange, errors.abs().amax(1))
     counts = tokens.counts()
     size = ROWS_PER_BLOCK.get(ids.device.type, ROWS_PER_BLOCK_ELSEWHERE)
     coordinates = _coordinates(tokens, counts[fitted.present], _directions(fitted.subspaces), size)
@@ -156,8 +158,8 @@ def _scores(tokens: Tokens, ids: Tensor, errors: Tensor, config: ResRLConfig, se
 def _directions(subspaces: Subspaces) -> Tensor:
     """(G, d, k + 2) float32 orthonormal columns that span the positive head inputs.
 
-    The subspace is that of layer-normalised states LN(x) = (x - mean) / deviation, so that x itself lies in the span
-    of V, of the centroid and of the vector of ones, which is orthogonal to both.
+    The subspace is that of layer-normalised states LN(x) = (x - mean) / deviation, each times its importance, so that
+    x itself lies in the span of V, of the centroid and of the vector of ones, which is orthogonal to both.
     """
     basis, centroid = subspaces.basis.double(), subspaces.centroid.double()[..., None]
     rest = centroid - basis @ (basis.mT @ centroid)

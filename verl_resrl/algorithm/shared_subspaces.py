@@ -37,7 +37,9 @@ class GroupSubspaces:
     alignment: Tensor
 
 
-def subspaces_of_groups(tokens: Tokens, config: ResRLConfig, seed: int, exchange: Exchange) -> GroupSubspaces:
+def subspaces_of_groups(
+    tokens: Tokens, config: ResRLConfig, seed: int, exchange: Exchange, importance: Tensor | None = None
+) -> GroupSubspaces:
     """Fit each group's subspace on the rank that owns it and bring it to those that hold tokens of the group.
 
     Args:
@@ -45,15 +47,18 @@ def subspaces_of_groups(tokens: Tokens, config: ResRLConfig, seed: int, exchange
         config: settings.
         seed: of the order of a group's positive tokens, by a hash of their key: the first of them are chosen.
         exchange: to the other ranks.
+        importance: (n,) float32 of each token, as in ``fit_subspaces``.
     """
     present = tokens.counts() > 0
     positives = tokens.where(tokens.positive)
     keys = hash64(positives.key, seed)
     chosen = _choose(positives.group, keys, config.max_positive_tokens, exchange)
     row, group, keys = positives.row[chosen], positives.group[chosen], keys[chosen]
+    if importance is not None:
+        importance = importance[tokens.positive][chosen]
     if exchange.size == 1:
         counts = torch.bincount(group, minlength=tokens.num_groups)
-        fit = fit_subspaces(tokens.hidden, row, counts, config.rank, config.max_workspace_gb)
+        fit = fit_subspaces(tokens.hidden, row, counts, config.rank, config.max_workspace_gb, importance)
         return GroupSubspaces(fit.subspaces, present, *_known(row, fit.residual, fit.alignment))
 
     owner, sender = group % exchange.size, torch.full_like(group, exchange.rank)
@@ -63,7 +68,9 @@ def subspaces_of_groups(tokens: Tokens, config: ResRLConfig, seed: int, exchange
     order = order[torch.argsort(received[order, 1], stable=True)]
     owned = torch.arange(tokens.num_groups, device=row.device)[exchange.rank :: exchange.size]
     counts = torch.bincount(received[:, 1], minlength=tokens.num_groups)[owned]
-    fit = fit_subspaces(states, order, counts, config.rank, config.max_workspace_gb)
+    if importance is not None:
+        importance = exchange.send(importance, owner)[order]
+    fit = fit_subspaces(states, order, counts, config.rank, config.max_workspace_gb, importance)
 
     known = _known(row, None, None)
     if fit.residual is not None and fit.alignment is not None:  # back to where the tokens came from

@@ -42,7 +42,8 @@ class Fit:
 
     Attributes:
         subspaces: of G groups.
-        residual: (m,) float32, e of each token; None on a GPU, where tokens are rounded before the fit.
+        residual: (m,) float32, e of each token; None on a GPU, where tokens are rounded before the fit, and where
+            tokens count by their importance.
         alignment: (m,) float32, a; None likewise.
     """
 
@@ -76,7 +77,14 @@ def take(hidden: Tensor, rows: Tensor) -> Tensor:
     return hidden[rows.to(hidden.device)].to(rows.device)
 
 
-def fit_subspaces(hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, max_workspace_gb: float = 1.0) -> Fit:
+def fit_subspaces(
+    hidden: Tensor,
+    rows: Tensor,
+    counts: Tensor,
+    rank: int,
+    max_workspace_gb: float = 1.0,
+    importance: Tensor | None = None,
+) -> Fit:
     """Fit centroid and basis of every group.
 
     Args:
@@ -87,6 +95,8 @@ def fit_subspaces(hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, max_w
         rank: k, the largest number of directions.
         max_workspace_gb: 10^9 bytes that may be used beside the result: groups that need more together are processed
             one chunk after the other. A chunk holds one group at least, whatever it needs.
+        importance: (m,) float32, not negative: the layer-normalised tokens are multiplied by it, relative to the
+            largest of their group; all alike by default.
 
     Returns:
         Fit of the G groups, in their order; a group with a state that is not finite has such a centroid and a basis of
@@ -101,12 +111,12 @@ def fit_subspaces(hidden: Tensor, rows: Tensor, counts: Tensor, rank: int, max_w
         rms=torch.zeros(len(counts), d, device=rows.device),
     )
     residual = alignment = None
-    if not rows.is_cuda:
+    if not rows.is_cuda and importance is None:
         residual, alignment = torch.empty(len(rows)), torch.empty(len(rows))
     first_row = counts.cumsum(0) - counts
 
     def fit(chunk: Tensor) -> None:
-        tokens, present = _gather(hidden, rows, first_row[chunk], counts[chunk], block_size(rank))
+        tokens, present = _gather(hidden, rows, first_row[chunk], counts[chunk], block_size(rank), importance)
         centroid, subspaces.rms[chunk] = _moments(tokens, counts[chunk])
         tokens.addcmul_(present[:, :, None], centroid[:, None], value=-1)  # rows of zeros stay zeros
         finite = centroid.isfinite().all(1)
@@ -164,16 +174,22 @@ def _chunks(counts: Tensor, d: int, rank: int, max_workspace_gb: float) -> list[
     return chunks
 
 
-def _gather(hidden: Tensor, rows: Tensor, first_row: Tensor, counts: Tensor, block: int) -> tuple[Tensor, Tensor]:
+def _gather(
+    hidden: Tensor, rows: Tensor, first_row: Tensor, counts: Tensor, block: int, importance: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """(g, m, d) float32 layer-normalised tokens, m filled up to whole blocks, and (g, m) float32: 1 for real ones."""
     slots = torch.arange(-(-int(counts.max()) // block) * block, device=rows.device)
     present = slots < counts[:, None]
-    index = rows[first_row[:, None] + slots * present]  # elsewhere a token of the same group
+    place = first_row[:, None] + slots * present  # elsewhere a token of the same group
+    index, factor = rows[place], present.float()
+    if importance is not None:
+        factor = factor * importance[place]
+        factor = factor / factor.amax(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
     tokens = torch.empty(index.numel(), hidden.shape[1], device=rows.device)
     size = ROWS_GATHERED.get(rows.device.type, ROWS_GATHERED_ELSEWHERE)
     for part, own in zip(tokens.split(size), index.flatten().split(size), strict=True):
         part.copy_(layer_norm(take(hidden, own)))
-    return tokens.view(*index.shape, -1).mul_(present[:, :, None]), present.float()
+    return tokens.view(*index.shape, -1).mul_(factor[:, :, None]), present.float()
 
 
 def _moments(tokens: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ def for_each(function: Callable[[T], None], items: Iterable[T], device: torch.de
     """Call a function for each item: on a CPU from as many threads as torch uses, on a GPU one after the other.
 
     Args:
-        function: to call; gradients are off in it.
+        function: to call; gradients are off in it, and inference mode is on where it is on for the caller.
         items: its arguments.
         device: where it computes.
         most: calls at a time, for want of memory.
@@ -28,7 +28,8 @@ def for_each(function: Callable[[T], None], items: Iterable[T], device: torch.de
         Exception: that of the first call that fails.
     """
     items, threads = list(items), torch.get_num_threads()
-    with torch.no_grad():
+    mode = torch.inference_mode if torch.is_inference_mode_enabled() else torch.no_grad  # each thread has its own
+    with mode():
         if device.type != "cpu" or threads == 1 or most == 1:
             for item in items:
                 function(item)
@@ -37,7 +38,7 @@ def for_each(function: Callable[[T], None], items: Iterable[T], device: torch.de
         with ThreadPoolExecutor(
             min(threads, most or threads), initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
-            for _ in pool.map(torch.no_grad()(function), items):
+            for _ in pool.map(mode()(function), items):
                 pass
     finally:
         torch.set_num_threads(threads)  # threads that are born later take over the number that was set last
