@@ -4,6 +4,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections import defaultdict
 from dataclasses import asdict
@@ -12,9 +13,10 @@ from typing import Any
 
 import torch
 from mixed_groups import add_arguments, mixed_groups
-from one_step import NONE, WEIGHTINGS, Group, Outcome, step, weights_of_group
+from one_step import NONE, WEIGHTINGS, steps, weights_of_group
 
 from verl_resrl import ResRLConfig
+from verl_resrl.algorithm.config import LAYERS
 from verl_resrl.algorithm.lld import rank_correlation
 from verl_resrl.evaluation.generate import load_model
 from verl_resrl.evaluation.settings import EvaluationError
@@ -23,7 +25,7 @@ from verl_resrl.statistics.intervals import bootstrap_interval
 EPILOG = """\
 For each problem with right and wrong responses, one gradient step in all parameters, of the same length for all, that
 pushes the wrong responses down with each token weighted; then how far the log-likelihood of right and of wrong
-responses moved. Nothing is trained: every step is taken back.
+responses moved. Nothing is trained: each step starts from the model as it is.
 
 example, with the quickstart's model:
   python examples/study/mechanism.py outputs/quickstart/start-*/model outputs/quickstart/data-*/train.parquet \\
@@ -38,8 +40,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     add_arguments(parser)
     parser.add_argument("--rank", type=int, default=ResRLConfig.rank, help="directions of the subspaces (64)")
+    parser.add_argument("--layer", choices=LAYERS, default=ResRLConfig.layer, help="of the residual's states (last)")
+    parser.add_argument(
+        "--weightings",
+        metavar="NAME",
+        nargs="+",
+        choices=WEIGHTINGS,
+        default=WEIGHTINGS,
+        help=f"beside {NONE}: {'; '.join(WEIGHTINGS[1:])} (all)",
+    )
     parser.add_argument("--length", type=float, default=2e-3, help="of the step in all parameters (0.002)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.weightings = [name for name in WEIGHTINGS if name == NONE or name in options.weightings]
+    return options
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -52,31 +65,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         EvaluationError: model, data or reward cannot be used.
     """
-    config, model, groups = ResRLConfig(rank=options.rank), None, []
+    config, model, groups = ResRLConfig(rank=options.rank, layer=options.layer), None, []
     for number, group in mixed_groups(options):
         model = load_model(options.model).float().cpu() if model is None else model
-        found = _measure_group(model, group, config, options.length)
-        if found is not None:
-            groups.append({"problem": number, **found})
+        weights, proxies = weights_of_group(model, group, config)
+        if not math.isnan(proxies["interference"]):  # else there are too few tokens for weights
+            outcomes = steps(model, group, {name: weights[name] for name in options.weightings}, options.length)
+            found = {name: asdict(outcome) for name, outcome in outcomes.items()}
+            groups.append({"problem": number, "proxies": proxies, "outcomes": found})
             print(f"\r{len(groups)} of {options.groups} groups", end="", file=sys.stderr, flush=True)
         if len(groups) == options.groups:
             break
     print(file=sys.stderr)
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     return {"settings": settings, **summarise(groups), "groups": groups}
-
-
-def _measure_group(model: Any, group: Group, config: ResRLConfig, length: float) -> dict[str, Any] | None:
-    """One group; None where there are too few tokens for weights."""
-    weights, proxies = weights_of_group(model, group, config)
-    if proxies["interference"] != proxies["interference"]:
-        return None
-    outcomes: dict[str, Outcome] = {}
-    for name, values in weights.items():
-        outcome = step(model, group, values, length)
-        if outcome is not None:  # NTHR may spare every token of a group
-            outcomes[name] = outcome
-    return {"proxies": proxies, "outcomes": {name: asdict(outcome) for name, outcome in outcomes.items()}}
 
 
 def summarise(groups: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """One step on the wrong responses of a group, under each weighting: what it does to right and to wrong ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from verl_resrl import ResRLConfig, interference, token_weights
-from verl_resrl.evaluation.states import DEFAULT, response_states
+from verl_resrl.evaluation.states import response_states
 
-CONSUMING = ("last", "consuming")
 NONE, REVERSED = "none", "interference reversed"
 WEIGHTINGS = (
     NONE,
@@ -69,20 +69,22 @@ def weights_of_group(model: Any, group: Group, config: ResRLConfig) -> tuple[dic
     Args:
         model: that wrote the responses, of Hugging Face transformers.
         group: with right and wrong responses.
-        config: settings; ``weighting``, ``shuffle`` and ``hidden_state_at`` are set here.
+        config: settings; ``weighting`` and ``shuffle`` are set here, and in one case ``hidden_state_at``.
 
     Returns:
         By name, the (num_tokens,) float32 weights, and what foresees displacement: mean ``alignment`` and mean
         ``interference`` of the wrong tokens.
     """
-    states = response_states(model, group.prompt_ids, group.responses, [DEFAULT, CONSUMING], True, config.top_tokens)
+    predicting, consuming = ((config.layer, at) for at in ("predicting", "consuming"))
+    wanted = (predicting, consuming)
+    states = response_states(model, group.prompt_ids, group.responses, wanted, True, config.top_tokens)
     assert states.predictions is not None
     inputs, token_ids, top_ids, top_probs, slopes = states.predictions
     sequence = group.sequence.to(inputs.device)
     rest = (sequence, torch.zeros(len(group.responses), dtype=torch.int64), group.correct)
     score = interference(inputs, token_ids, top_ids, top_probs, *rest, config, top_slopes=slopes)
 
-    def weigh(at: tuple[str | int, str] = DEFAULT, **settings: Any) -> Any:
+    def weigh(at: tuple[str | int, str] = predicting, **settings: Any) -> Any:
         changed = replace(config, **settings)
         return token_weights(states.hidden[at], *rest, changed, entropy=states.entropy, interference=score)
 
@@ -90,7 +92,7 @@ def weights_of_group(model: Any, group: Group, config: ResRLConfig) -> tuple[dic
     weights = {
         NONE: torch.ones_like(residual.weights),
         "residual": residual.weights,
-        "residual, consuming": weigh(CONSUMING).weights,
+        "residual, consuming": weigh(consuming).weights,
         "residual shuffled": weigh(shuffle=True).weights,
         "entropy": weigh(weighting="entropy").weights,
         "interference": weigh(weighting="interference").weights,
@@ -103,40 +105,42 @@ def weights_of_group(model: Any, group: Group, config: ResRLConfig) -> tuple[dic
     return {name: weights[name] for name in WEIGHTINGS}, proxies
 
 
-def step(model: Any, group: Group, weights: Tensor, length: float) -> Outcome | None:
-    """Push the wrong tokens down by one normalised gradient step in all parameters, look, and take it back.
+def steps(model: Any, group: Group, weights: Mapping[str, Tensor], length: float) -> dict[str, Outcome]:
+    """Push the wrong tokens down by one normalised gradient step in all parameters, under each weighting, and look.
 
     Args:
-        model: of Hugging Face transformers, on a CPU.
+        model: of Hugging Face transformers, on a CPU; it stays as it is.
         group: with right and wrong responses.
-        weights: (num_tokens,) float32; those of the wrong tokens are scaled to sum to 1.
+        weights: by name, (num_tokens,) float32; those of the wrong tokens are scaled to sum to 1.
         length: of the step, Euclidean, over all parameters.
 
     Returns:
-        What it did; None if no wrong token has a weight.
+        By name, what it did; not those that give no wrong token a weight.
     """
     wrong = ~group.correct[group.sequence]
-    weights = torch.where(wrong, weights, 0.0)
-    if not weights.sum() > 0:
-        return None
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    before = log_probs(model, group)
-    gradients = torch.autograd.grad((before * weights / weights.sum()).sum(), parameters, allow_unused=True)
-    moves = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
-    norm = torch.stack([gradient.norm() for _, gradient in moves]).norm()
-    saved = [parameter.detach().clone() for parameter, _ in moves]
-    with torch.no_grad():
-        for parameter, gradient in moves:
-            parameter.sub_(gradient, alpha=float(length / norm))
-        change = log_probs(model, group) - before
-        for (parameter, _), old in zip(moves, saved, strict=True):
-            parameter.copy_(old)
-    total = torch.zeros(len(group.responses)).index_add_(0, group.sequence, change.detach())
-    return Outcome(total[group.correct].mean().item(), total[~group.correct].mean().item(), norm.item())
+    parameters = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    before = log_probs(model, group, parameters)
+    outcomes = {}
+    for name, own in weights.items():
+        own = torch.where(wrong, own, 0.0)
+        if not own.sum() > 0:  # NTHR may spare every token of a group
+            continue
+        gradients = torch.autograd.grad(
+            (before * own / own.sum()).sum(), list(parameters.values()), retain_graph=True, materialize_grads=True
+        )
+        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+        with torch.no_grad():
+            rate = float(length / norm)
+            pairs = zip(parameters.items(), gradients, strict=True)
+            moved = {key: torch.sub(parameter, gradient, alpha=rate) for (key, parameter), gradient in pairs}
+            change = log_probs(model, group, moved) - before
+        total = torch.zeros(len(group.responses)).index_add_(0, group.sequence, change)
+        outcomes[name] = Outcome(total[group.correct].mean().item(), total[~group.correct].mean().item(), norm.item())
+    return outcomes
 
 
-def log_probs(model: Any, group: Group) -> Tensor:
-    """(num_tokens,) float32 log-probability of each response token, in one padded pass."""
+def log_probs(model: Any, group: Group, parameters: dict[str, Tensor]) -> Tensor:
+    """(num_tokens,) float32 log-probability of each response token under other parameters, in one padded pass."""
     start = len(group.prompt_ids)
     width = start + max(map(len, group.responses))
     ids = torch.zeros(len(group.responses), width, dtype=torch.int64)
@@ -144,6 +148,7 @@ def log_probs(model: Any, group: Group) -> Tensor:
     for row, response in enumerate(group.responses):  # padded on the right
         whole = torch.tensor([*group.prompt_ids, *response])
         ids[row, : len(whole)], mask[row, : len(whole)] = whole, 1
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, start - 1 : -1]
+    inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
+    logits = functional_call(model, parameters, kwargs=inputs).logits[:, start - 1 : -1]
     own = logits.float().log_softmax(-1).gather(2, ids[:, start:, None])[..., 0]
     return own[mask[:, start:].bool()]

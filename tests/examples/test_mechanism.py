@@ -9,7 +9,7 @@ import interference_error
 import mechanism
 import pytest
 import torch
-from one_step import NONE, REVERSED, WEIGHTINGS, Group, log_probs, step, weights_of_group
+from one_step import NONE, REVERSED, WEIGHTINGS, Group, log_probs, steps, weights_of_group
 from transformers import AutoModelForCausalLM
 
 from tests.training.trainer import make_task
@@ -23,9 +23,10 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_task(tmp_path_factory.mktemp("task"))
 
 
-def test_a_step_is_its_first_order_and_is_taken_back(task: Path) -> None:
+def test_a_step_is_its_first_order_and_changes_nothing(task: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(task, dtype=torch.float32).eval()
-    own = log_probs(model, GROUP)
+    parameters = dict(model.named_parameters())
+    own = log_probs(model, GROUP, parameters)
     for row, response in enumerate(GROUP.responses):
         ids = torch.tensor([[*GROUP.prompt_ids, *response]])
         alone = model(ids).logits[0, 1:-1].log_softmax(-1).gather(1, ids[0, 2:, None])[:, 0]
@@ -34,20 +35,20 @@ def test_a_step_is_its_first_order_and_is_taken_back(task: Path) -> None:
     right = GROUP.correct[GROUP.sequence]
     weights = torch.linspace(0.1, 1.0, len(right))  # those of right tokens do not count
     pushed = torch.where(right, 0.0, weights)
-    parameters = list(model.parameters())
-    before = [parameter.detach().clone() for parameter in parameters]
+    before = [parameter.detach().clone() for parameter in parameters.values()]
     gradients = [
-        torch.autograd.grad(total, parameters, retain_graph=True, materialize_grads=True)
+        torch.autograd.grad(total, list(parameters.values()), retain_graph=True, materialize_grads=True)
         for total in ((own * pushed / pushed.sum()).sum(), own[right].sum() / 2, own[~right].sum() / 2)
     ]
     push, *moved = (torch.cat([part.flatten() for part in gradient]) for gradient in gradients)
-    outcome = step(model, GROUP, weights, 1e-3)
-    assert outcome is not None
+    outcomes = steps(model, GROUP, {"none": right.float(), "a": weights, "b": weights.flip(0), "c": weights}, 1e-3)
+    assert set(outcomes) == {"a", "b", "c"}
+    assert outcomes["a"] == outcomes["c"] != outcomes["b"]
+    outcome = outcomes["a"]
     expected = [-1e-3 * float(push @ one / push.norm()) for one in moved]
     assert [outcome.right, outcome.wrong] == pytest.approx(expected, rel=0.05)
     assert outcome.norm == pytest.approx(push.norm().item(), rel=1e-4)
-    assert all(torch.equal(*pair) for pair in zip(parameters, before, strict=True))
-    assert step(model, GROUP, right.float(), 1e-3) is None
+    assert all(torch.equal(*pair) for pair in zip(parameters.values(), before, strict=True))
 
 
 def test_weightings_of_a_group(task: Path) -> None:
