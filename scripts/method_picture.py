@@ -23,6 +23,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
@@ -32,15 +33,13 @@ from verl_resrl.evaluation.generate import load_model, load_tokenizer
 from verl_resrl.evaluation.problems import Problem, read_problems
 from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample
 from verl_resrl.evaluation.states import response_ids, response_states
-from verl_resrl.report.styles import WEIGHT_COLOURS
+from verl_resrl.report.token_lines import COLOURS, GREY, Page
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-from matplotlib.colors import ListedColormap
 
 GROUP = 16  # responses of the problem, as many as a training may have
-RIGHT_COLOUR = "#4d4d4d"
-LEFT = -3  # place of the names of the responses, in tokens
+HEIGHT_RATIO, COLUMNS, LINES, NAMES = 4.2, 84, 5, 10
 
 
 @dataclass(frozen=True)
@@ -90,52 +89,36 @@ def look(model: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sample]
     sequence = torch.repeat_interleave(torch.arange(len(samples)), lengths)
     correct = torch.tensor([sample.correct for sample in samples])
     out = token_weights(hidden, sequence, torch.zeros(len(samples), dtype=torch.int64), correct, config)
-    tokens = [[tokenizer.decode([token], skip_special_tokens=True) or "end" for token in ids] for ids in responses]
+    tokens = [[tokenizer.decode([token], skip_special_tokens=True) for token in ids] for ids in responses]
     return Group(samples, tokens, hidden, sequence, correct, out)
 
 
 def draw(group: Group, prompt: str, config: ResRLConfig, file: Path) -> None:
     """Draw tokens and one wrong response."""
-    figure, (above, below) = plt.subplots(2, 1, figsize=(8.6, 5.2), height_ratios=(4.2, 1), layout="constrained")
+    figure = plt.figure(figsize=(8.6, 5.6), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(HEIGHT_RATIO, 1))
+    upper, lower = parts
+    above = upper.subplots()
     along, distance = group.coordinates(config)
     right = group.correct[group.sequence].numpy()
-    colours = ListedColormap(WEIGHT_COLOURS)
-    above.scatter(
-        along[right], distance[right], s=14, color=RIGHT_COLOUR, alpha=0.55, label="token of a right response"
-    )
+    above.scatter(along[right], distance[right], s=14, color=GREY, alpha=0.55, label="token of a right response")
     points = above.scatter(
-        along[~right], distance[~right], s=26, c=group.out.weights.numpy()[~right], cmap=colours, vmin=0, vmax=1,
+        along[~right], distance[~right], s=26, c=group.out.weights.numpy()[~right], cmap=COLOURS, vmin=0, vmax=1,
         edgecolors="#8c6d31", linewidths=0.4, label="token of a wrong response",
     )  # fmt: skip
-    above.axhline(0, color=RIGHT_COLOUR, linewidth=1)
+    above.axhline(0, color=GREY, linewidth=1)
     above.annotate("the subspace of the right responses", (above.get_xlim()[0], 0), (4, 4), textcoords="offset points")
     above.set_xlabel("place along the first direction of the subspace")
     above.set_ylabel("distance from the subspace")
-    above.legend(loc="upper right", frameon=False)
+    above.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
     above.spines[["top", "right"]].set_visible(False)
-    figure.colorbar(points, ax=above, label="weight", pad=0.01)
-    _write_responses(below, group, prompt, colours)
+    upper.colorbar(points, ax=above, label="weight", pad=0.01)
+    page = Page(lower.add_axes((0.01, 0, 0.98, 1)), COLUMNS, LINES, NAMES)
+    first_right, wrong = int(group.correct.int().argmax()), _most_telling(group)
+    page.text("problem", prompt)
+    page.response("right", group.tokens[first_right])
+    page.response("wrong", group.tokens[wrong], group.out.weights[group.sequence == wrong].tolist())
     figure.savefig(file, dpi=150)
-
-
-def _write_responses(axes: Any, group: Group, prompt: str, colours: ListedColormap) -> None:
-    """A right response in grey above a wrong one with each token on the colour of its weight."""
-    axes.axis("off")
-    first_right = int(group.correct.int().argmax())
-    wrong = _most_telling(group)
-    weights = group.out.weights[group.sequence == wrong].tolist()
-    longest = max(len(group.tokens[first_right]), len(group.tokens[wrong]))
-    axes.set_xlim(LEFT, longest)
-    axes.set_ylim(-0.3, 2.6)
-    box = {"ha": "center", "va": "center", "family": "monospace", "fontsize": 11}
-    axes.text(LEFT, 2.3, f"prompt {prompt}", ha="left", va="center", family="monospace", fontsize=10)
-    for row, (name, number) in enumerate((("wrong", wrong), ("right", first_right))):
-        axes.text(LEFT, row + 0.3, name, ha="left", va="center", fontsize=10)
-        for place, token in enumerate(group.tokens[number]):
-            colour = colours(weights[place]) if number == wrong else "#ffffff"
-            axes.add_patch(plt.Rectangle((place - 0.5, row - 0.1), 1, 0.8, facecolor=colour, edgecolor="none"))
-            text = "■" if token == "end" else token
-            axes.text(place, row + 0.3, text, color="black" if number == wrong else RIGHT_COLOUR, **box)
 
 
 def _most_telling(group: Group) -> int:
@@ -168,12 +151,14 @@ def main() -> int:
     own = settings.get("resrl") or {}
     config = ResRLConfig(**(own if options.rank is None else own | {"rank": options.rank}))
     model, tokenizer = load_model(settings["model"]), load_tokenizer(settings["model"])
-    problem = read_problems([Path(file) for file in settings["data"]], tokenizer, settings["max_prompt_tokens"])[number]
+    files = [Path(file) for file in settings["data"]]
+    problem = read_problems(files, tokenizer, settings["max_prompt_tokens"])[number]
+    message = pq.read_table(files[0], columns=["prompt"])["prompt"][number].as_py()[-1]["content"]
     group = look(model, tokenizer, problem, [sample for sample in samples if sample.problem == number], config)
     if not group.out.active.all():
         print(f"error: problem {number} has no right or no wrong responses: choose another --problem", file=sys.stderr)
         return 1
-    draw(group, problem.prompt, config, options.out)
+    draw(group, message, config, options.out)
     print(f"{options.out}: problem {number}, {int(group.correct.sum())} of {len(group.correct)} responses right")
     return 0
 

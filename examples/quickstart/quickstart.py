@@ -105,7 +105,7 @@ class Quickstart:
         model = folder / "model"
         if model.exists():
             for _ in range(self.start.num_phases):
-                self.phases.cached("warm start", str(model))
+                self.phases.cached("start", str(model))
         else:
             self.start.make_model(self._data_folder, self.settings.out, model, self.settings.seed, self.phases)
         return str(model)

@@ -16,7 +16,8 @@ METHODS = ("resrl", "grpo", "w_reinforce", "nsr", "psr")
 COUNTDOWN = ROOT / "verl_resrl" / "tasks" / "countdown.py"
 WORD_PROBLEMS = ROOT / "verl_resrl" / "tasks" / "word_problems.py"
 SMALL, SMOLLM2, OWN = "tiny", "smollm2-135m", "MODEL"
-REWARDS = {SMALL: COUNTDOWN, SMOLLM2: WORD_PROBLEMS}
+FROM_HUB = {"qwen3-0.6b": "Qwen/Qwen3-0.6B", "qwen3-1.7b": "Qwen/Qwen3-1.7B"}
+REWARDS = {SMALL: COUNTDOWN, SMOLLM2: WORD_PROBLEMS, **dict.fromkeys(FROM_HUB, WORD_PROBLEMS)}
 
 
 class QuickstartError(Exception):
@@ -38,6 +39,19 @@ class Knob:
     meaning: str
 
 
+# for a GPU: a training takes some minutes there
+_OF_HUB = {
+    "STEPS": "30",
+    "PROMPTS": "32",
+    "MINI_BATCH": "32",
+    "LR": "2e-6",
+    "RANK": "64",
+    "SAVE_EVERY": "10",
+    "EVAL_PROBLEMS": "64",
+    "EVAL_SAMPLES": "16",
+    "MAX_PROMPT": "256",
+    "MAX_RESPONSE": "256",
+}
 # what suits a model: one made from scratch forgets little and learns fast, a pretrained one is slow on two cores, and
 # somebody's own may be of any size
 DEFAULTS = {
@@ -65,6 +79,7 @@ DEFAULTS = {
         "MAX_PROMPT": "96",
         "MAX_RESPONSE": "96",
     },
+    **dict.fromkeys(FROM_HUB, _OF_HUB),
     OWN: {
         "STEPS": "50",
         "PROMPTS": "16",
@@ -79,13 +94,20 @@ DEFAULTS = {
     },
 }
 
+# for verl on a CPU: to keep the activations of a small model, in small portions, is faster than to compute them twice
+ON_CPU = {
+    SMOLLM2: (
+        "actor_rollout_ref.model.enable_gradient_checkpointing=False",
+        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=512",
+    )
+}
 
 KNOBS = (
     Knob(
         "START",
         SMALL,
         f"{SMALL}: a model of 0.8 million parameters that is made from scratch, on puzzles; {SMOLLM2}: a pretrained "
-        "one, on word problems",
+        f"one, on word problems; {' and '.join(FROM_HUB)}: likewise, from the hub, for a GPU",
     ),
     Knob("METHODS", "resrl grpo", f"what to train, in order; any of: {' '.join(METHODS)}"),
     Knob("STEPS", "", "training steps of each method; more steps continue an earlier run"),

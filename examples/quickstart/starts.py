@@ -4,9 +4,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from settings import COUNTDOWN, ROOT, SMALL, SMOLLM2, WORD_PROBLEMS
+from settings import COUNTDOWN, FROM_HUB, ROOT, SMALL, SMOLLM2, WORD_PROBLEMS
 from smollm2 import PARAMETERS
 
 from verl_resrl.evaluation.progress import Phases
@@ -63,14 +64,13 @@ def _make_small(data: Path, _: Path, model: Path, seed: int, phases: Phases) -> 
         warm_start(data / START_FILE, model, seed, phase.update)
 
 
-def _write_word_problems(sizes: tuple[int, int, int], seed: int, folder: Path) -> None:
+def _write_word_problems(sizes: tuple[int, int, int], seed: int, folder: Path, events: int, scale: int) -> None:
     from verl_resrl.tasks.word_problems_data import generate_problems, write_parquet
 
     start, train, test = sizes
-    problems, held_out = generate_problems(start + train, test, seed)
-    write_parquet(
-        problems[train:], "train", folder / START_FILE, seed
-    )  # what it has been shown teaches it nothing more
+    problems, held_out = generate_problems(start + train, test, seed, events, scale)
+    # what it has been shown teaches it nothing more
+    write_parquet(problems[train:], "train", folder / START_FILE, seed)
     write_parquet(problems[:train], "train", folder / TRAIN_FILE, seed)
     write_parquet(held_out, "test", folder / TEST_FILE, seed)
 
@@ -89,6 +89,31 @@ def _make_smollm2(data: Path, downloads: Path, model: Path, seed: int, phases: P
         supervised_start(pretrained, data / START_FILE, model, seed, phase.update)
 
 
+def _make_from_hub(name: str, data: Path, _: Path, model: Path, seed: int, phases: Phases) -> None:
+    from supervised import supervised_start
+
+    with phases.phase(f"supervised start of {name}") as phase:
+        phase.waiting("downloading")
+        supervised_start(name, data / START_FILE, model, seed, phase.update)
+
+
+def _of_hub(parameters: int, name: str) -> Start:
+    """Longer stories and larger numbers: it is to be sometimes right after its supervised start, and no more."""
+    return Start(
+        parameters,
+        "word problems",
+        (640, 600, 256),
+        WORD_PROBLEM_SOURCES,
+        (HERE / "supervised.py",),
+        partial(_write_word_problems, events=7, scale=8),
+        partial(_make_from_hub, name),
+        num_phases=1,
+        candidates=400,
+    )
+
+
+HUB_PARAMETERS = {"qwen3-0.6b": 596_049_920, "qwen3-1.7b": 1_720_574_976}
+WORD_PROBLEM_SOURCES = (WORD_PROBLEMS, ROOT / "verl_resrl" / "tasks" / "word_problems_data.py")
 STARTS = {
     SMALL: Start(
         800_000,
@@ -105,11 +130,12 @@ STARTS = {
         PARAMETERS,
         "word problems",
         (640, 200, 256),
-        (WORD_PROBLEMS, ROOT / "verl_resrl" / "tasks" / "word_problems_data.py"),
+        WORD_PROBLEM_SOURCES,
         (HERE / "smollm2.py", HERE / "supervised.py"),
-        _write_word_problems,
+        partial(_write_word_problems, events=3, scale=1),
         _make_smollm2,
         num_phases=2,
         candidates=64,
     ),
+    **{start: _of_hub(HUB_PARAMETERS[start], name) for start, name in FROM_HUB.items()},
 }

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from process import child
-from settings import QuickstartError, Settings
+from settings import ON_CPU, QuickstartError, Settings
 
 from verl_resrl.evaluation.models import TRACKER
 
@@ -87,6 +87,8 @@ def verl_command(
             f"{actor}.use_dynamic_bsz=True",
             *attention(settings.verl_args),
         ]
+    elif settings.model is None:
+        command += ON_CPU.get(settings.start, ())
     if method.startswith("resrl"):
         command.append(f"resrl.rank={settings.rank}")
     if settings.reward_file is not None:

@@ -10,7 +10,7 @@ from study_settings import StudySettings
 
 # isort: split
 from settings import (  # of the quickstart, whose folder study_settings puts on the path
-    SMOLLM2,
+    SMALL,
     Settings,
 )
 from sometimes import ATTEMPTS, keep_sometimes_solved
@@ -102,5 +102,5 @@ def evaluation(settings: Settings, data: Path, numbers: dict[str, int] | None = 
     numbers |= {"max-tokens": settings.max_response, "max-prompt-tokens": settings.max_prompt}
     options = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
     # on a GPU too: vLLM would take longer to start for each checkpoint than so small a model takes to answer
-    backend = "auto" if settings.start == SMOLLM2 else "hf"
+    backend = "hf" if settings.start == SMALL else "auto"
     return ["eval", "--data", str(data), "--reward-file", str(settings.reward_file), *options, "--backend", backend]

@@ -16,7 +16,7 @@ from localisation import localise, token_of_character
 from torch import Tensor
 
 # isort: split
-from settings import SMALL, SMOLLM2, Settings
+from settings import FROM_HUB, SMALL, SMOLLM2, Settings
 
 from verl_resrl import ResRLConfig, interference, token_weights
 from verl_resrl.evaluation.generate import load_model, load_tokenizer
@@ -28,7 +28,7 @@ from verl_resrl.tasks import word_problems
 GROUP = 16  # responses of a problem that make up a group
 FIRST_WRONG_CHARACTER = {
     SMALL: first_fatal_character,
-    SMOLLM2: lambda response, ground_truth: word_problems.read(response, ground_truth).wrong_from,
+    **dict.fromkeys((SMOLLM2, *FROM_HUB), lambda response, truth: word_problems.read(response, truth).wrong_from),
 }
 
 

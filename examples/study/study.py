@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from common import num_phases
 from origin import origin_of_runs
 from study_settings import ROOT, StudySettings, help_text
-from variants import GRPO, ONE_SEED, REPORTS, RESRL, Report, Variant
+from variants import GRPO, OWN_SEEDS, REPORTS, RESRL, Report, Variant
 
 # isort: split
 from process import only_one  # of the quickstart, whose folder study_settings puts on the path
@@ -95,8 +95,8 @@ class Study:
 
         size, found = self.settings.size, {}
         options = evaluation(self.settings.common(), common.test)
-        for seed in range(self.settings.seeds):
-            shown = [report for report in self.reports if seed == 0 or report.suite not in ONE_SEED]
+        for seed in sorted({seed for report in self.reports for seed in self._seeds(report)}):
+            shown = [report for report in self.reports if seed in self._seeds(report)]
             for variant in dict.fromkeys(variant for report in shown for variant in report.variants):
                 folder = self._folder(variant, seed)
                 found[folder] = Training(
@@ -109,6 +109,9 @@ class Study:
                     save_every=size.save_every,
                 )
         return list(found.values())
+
+    def _seeds(self, report: Report) -> Iterable[int]:
+        return OWN_SEEDS.get(report.suite, range(self.settings.seeds))
 
     def _folder(self, variant: Variant, seed: int) -> Path:
         return self._runs / f"{variant.name.replace(' ', '-')}-seed{seed}"
@@ -151,8 +154,7 @@ class Study:
 
         name = f"report-{report.name}"
         out = self.settings.out / name
-        seeds = 1 if report.suite in ONE_SEED else self.settings.seeds
-        folders = [self._folder(variant, seed) for variant in report.variants for seed in range(seeds)]
+        folders = [self._folder(variant, seed) for variant in report.variants for seed in self._seeds(report)]
         whole = [str(folder) for folder in folders if folder in done]
         if len(whole) < len(folders):
             left_out = ", ".join(folder.name for folder in folders if folder not in done)

@@ -12,7 +12,7 @@ from variants import SUITES
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "quickstart"))
 
-from settings import INSTALL_KNOBS, SMOLLM2, Knob, QuickstartError, Settings  # noqa: E402 (its folder goes on the path first)
+from settings import FROM_HUB, INSTALL_KNOBS, SMOLLM2, Knob, QuickstartError, Settings  # noqa: E402 (its folder goes on the path first)
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,18 @@ class Size:
 
 _TINY = {"LR": "2e-4", "RANK": "16", "EVAL_PROBLEMS": "100", "EVAL_SAMPLES": "64"}
 _PRETRAINED = {"START": SMOLLM2, "EVAL_PROBLEMS": "64", "EVAL_SAMPLES": "16"}
+
+
+def _on_gpu(start: str) -> Size:
+    knobs = {"START": start, "EVAL_PROBLEMS": "64", "EVAL_SAMPLES": "16"}
+    return Size(30, 16, 10, 1, 1, "pretrained", f"{FROM_HUB[start]} on word problems, one NVIDIA GPU", knobs, 400)
+
+
 SIZES = {
     "laptop": Size(20, 8, 5, 3, 2, "methods", "the quickstart's small model, 2 cores, 16 GiB", _TINY),
     "135m": Size(30, 8, 10, 3, 1, "pretrained", "SmolLM2-135M on word problems, 2 cores, 16 GiB", _PRETRAINED, 200),
-    "gpu": Size(40, 16, 10, 3, 1, "methods", "the small model again, one NVIDIA GPU", _TINY),
+    "gpu": _on_gpu("qwen3-0.6b"),
+    "gpu-1.7b": _on_gpu("qwen3-1.7b"),
 }
 SMALLEST = "laptop"
 

@@ -89,9 +89,10 @@ INTERFERENCE = {
 
 CONSUMING = _resrl("consuming", "resrl.hidden_state_at=consuming")
 
-# on a pretrained model: what differs most on the small one
-PRETRAINED = (
-    Variant("w_reinforce", "w_reinforce"),
+# on a pretrained model, a first look: what differs most on the small one
+W_REINFORCE = Variant("w_reinforce", "w_reinforce")
+FIRST_LOOK = (
+    W_REINFORCE,
     RESRL,
     RESRL_FULL,
     SHUFFLED,
@@ -100,6 +101,16 @@ PRETRAINED = (
     *INTERFERENCE["few-positives"][:2],
     *INTERFERENCE["full-positives"][:2],
     INTERFERENCE["full-positives"][3],
+)
+# and what matters most of it: the methods in GRPO's balance of right and wrong, and their controls
+MOST = (RESRL_FULL, SHUFFLED_FULL, *INTERFERENCE["full-positives"][:2])
+
+# a learning rate for each method, chosen among these for all alike
+RATES = (5e-6, 1e-5, 2e-5)
+RATED = tuple(
+    Variant(f"{one.method} lr {lr:g}", one.method, one.settings, lr)
+    for one in (GRPO, RESRL, W_REINFORCE, *INTERFERENCE["full-positives"][1::2])
+    for lr in RATES
 )
 
 # one setting at a time, from the study's rank and the defaults of +method=resrl
@@ -134,7 +145,9 @@ SENSITIVITY = (
     ),
 )
 
-ONE_SEED = ("sensitivity",)  # a first look: trained under the first seed only
+HELD_OUT_SEED = 100  # of no other training
+# suites that are trained under these seeds only: a first look, and the choice of learning rates
+OWN_SEEDS = {"sensitivity": (0,), "pretrained-first": (0,), "pretrained-rates": (HELD_OUT_SEED,)}
 
 
 @dataclass(frozen=True)
@@ -172,7 +185,8 @@ REPORTS = (
         Report(f"interference-{name}-against-grpo", "interference", GRPO_SLOW if "half" in name else GRPO, own)
         for name, own in INTERFERENCE.items()
     ),
-    Report("pretrained", "pretrained", GRPO, PRETRAINED),
+    Report("pretrained-first", "pretrained-first", GRPO, FIRST_LOOK),
+    Report("pretrained", "pretrained", GRPO, MOST),
     Report("pretrained-against-shuffled", "pretrained", SHUFFLED_FULL, (GRPO, RESRL_FULL)),
     Report(
         "pretrained-interference-against-shuffled",
@@ -180,6 +194,7 @@ REPORTS = (
         INTERFERENCE["full-positives"][0],
         (GRPO, INTERFERENCE["full-positives"][1]),
     ),
+    Report("pretrained-rates", "pretrained-rates", RATED[0], RATED),
     Report("sensitivity", "sensitivity", GRPO, (RESRL, *BASELINES, *SENSITIVITY)),
 )
 SUITES = tuple(dict.fromkeys(report.suite for report in REPORTS))

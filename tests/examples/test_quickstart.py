@@ -377,6 +377,19 @@ def test_methods_differ_in_nothing_but_their_name_and_rank(tmp_path):
     assert not [argument for argument in command("grpo", True) if "cpu" in argument]
 
 
+def test_a_small_pretrained_model_keeps_its_activations_on_a_cpu(tmp_path):
+    keep = "actor_rollout_ref.model.enable_gradient_checkpointing=False"
+
+    def command(gpu, **knobs):
+        settings = settings_in(tmp_path, **knobs)
+        return training.verl_command("grpo", settings, "m", [tmp_path / "t"], [tmp_path / "v"], tmp_path, gpu)
+
+    assert keep in command(False, START="smollm2-135m")
+    assert keep not in command(True, START="smollm2-135m")
+    assert keep not in command(False, START="smollm2-135m", MODEL="owner/model")
+    assert keep not in command(False)
+
+
 def test_a_gpu_without_flash_attn_trains_with_sdpa(tmp_path, monkeypatch):
     sdpa = "+actor_rollout_ref.model.override_config.attn_implementation=sdpa"
     mine = "+actor_rollout_ref.model.override_config.attn_implementation=eager"

@@ -13,7 +13,7 @@ import smollm2
 import supervised
 import torch
 import warm_start
-from settings import DEFAULTS, OWN, SMALL, SMOLLM2, QuickstartError, Settings, help_text
+from settings import DEFAULTS, FROM_HUB, OWN, SMALL, SMOLLM2, QuickstartError, Settings, help_text
 from starts import START_FILE, STARTS, TEST_FILE, TRAIN_FILE
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -29,6 +29,7 @@ def test_each_start_has_defaults_of_its_own_and_a_model_of_ones_own_too(tmp_path
     found = {
         SMALL: settings_in(tmp_path),
         SMOLLM2: settings_in(tmp_path, START=SMOLLM2),
+        **{name: settings_in(tmp_path, START=name) for name in FROM_HUB},
         OWN: settings_in(tmp_path, MODEL="owner/model", START=SMOLLM2),
     }
     for name, settings in found.items():
@@ -37,11 +38,13 @@ def test_each_start_has_defaults_of_its_own_and_a_model_of_ones_own_too(tmp_path
             assert f"  {knob} " in help_text()
     assert found[SMOLLM2].reward_file == Path(word_problems.__file__)
     assert settings_in(tmp_path, START=SMOLLM2, LR="1e-3").lr == 1e-3
-    with pytest.raises(QuickstartError, match="START=gpt must be one of tiny, smollm2-135m; any other"):
+    with pytest.raises(QuickstartError, match=r"START=gpt must be one of tiny, smollm2-135m, .*; any other"):
         settings_in(tmp_path, START="gpt")
 
 
-@pytest.mark.parametrize(("name", "verifier"), [(SMALL, countdown), (SMOLLM2, word_problems)])
+@pytest.mark.parametrize(
+    ("name", "verifier"), [(SMALL, countdown), (SMOLLM2, word_problems), ("qwen3-0.6b", word_problems)]
+)
 def test_problems_are_held_out(name: str, verifier: Any, tmp_path: Path) -> None:
     start = STARTS[name]
     start.write_data(start.sizes, 0, tmp_path)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from study import Study
 from study_settings import SIZES, SMALLEST, StudySettings
 from tables import results_table
 from trainings import Training, _shares_of_the_cores, run_trainings
-from variants import ONE_SEED, REPORTS
+from variants import OWN_SEEDS, REPORTS, Report
 from warm_start import character_tokenizer, small_model
 
 from tests.integration.test_composition import flat_composed
@@ -78,13 +79,16 @@ def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: st
         for one in (whole, smallest)
     )
     trainings = {training.folder.name: training for training in whole._trainings(places(tmp_path))}
-    variants = {variant for report in REPORTS for variant in report.variants}
-    both = {variant for report in REPORTS if report.suite not in ONE_SEED for variant in report.variants}
-    assert len(trainings) == len(variants) + len(both)
+
+    def seeds_of(report: Report) -> Iterable[int]:
+        return OWN_SEEDS.get(report.suite, (0, 1))
+
+    wanted = {(variant, seed) for report in REPORTS for variant in report.variants for seed in seeds_of(report)}
+    assert trainings.keys() == {whole._folder(*pair).name for pair in wanted}
     if size != SMALLEST:  # the others differ by the study's own settings alone
-        variants = {one for one in variants if one.overrides(**numbers) != one.overrides(**others)}
-    for variant in variants:
-        command = trainings[whole._folder(variant, 0).name].command
+        wanted = {one for one in wanted if one[0].overrides(**numbers) != one[0].overrides(**others)}
+    for variant, seed in {one[0]: one for one in wanted}.values():  # under one of its seeds
+        command = trainings[whole._folder(variant, seed).name].command
         overrides = [text for text in command[3:] if not text.startswith(("hydra.", "trainer."))]
         assert set(command) >= {f"+method={variant.method}", f"trainer.experiment_name='{variant.name}'"}
         says = variant.overrides(**numbers)
@@ -96,7 +100,7 @@ def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: st
         assert differing <= set(settings), variant
         assert {name: str(config[name]) for name in settings}.items() <= settings.items(), variant
         assert config["actor_rollout_ref.actor.optim.lr"] == (variant.lr or common.lr)
-        assert config["data.seed"] == 0
+        assert config["data.seed"] == seed
         responses = config["data.train_batch_size"] * config["actor_rollout_ref.rollout.n"]
         assert responses == common.prompts * common.rollouts
         if variant.method == "resrl":

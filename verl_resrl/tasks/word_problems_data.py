@@ -39,13 +39,17 @@ class Problem:
     things: str
 
 
-def generate_problems(train: int, test: int, seed: int) -> tuple[list[Problem], list[Problem]]:
+def generate_problems(
+    train: int, test: int, seed: int, events: int = MOST_EVENTS, scale: int = 1
+) -> tuple[list[Problem], list[Problem]]:
     """Draw training and held-out problems; no two tell the same numbers, in whatever order or words.
 
     Args:
         train: number of training problems.
         test: number of held-out problems.
         seed: same seed, same problems; the held-out ones do not depend on ``train``.
+        events: the most that happens after the beginning of a story, 1 to 7.
+        scale: factor of the largest numbers of things without boxes.
 
     Returns:
         Training problems, held-out problems.
@@ -53,23 +57,25 @@ def generate_problems(train: int, test: int, seed: int) -> tuple[list[Problem], 
     rng = random.Random(seed)
     found: dict[tuple[Term, ...], list[Term]] = {}
     while len(found) < train + test:
-        terms = _draw(rng)
+        terms = _draw(rng, events, scale)
         found.setdefault(tuple(sorted(terms)), terms)
     words = random.Random(f"{seed} words")
     problems = [_tell(terms, words) for terms in found.values()]
     return problems[test:], problems[:test]
 
 
-def _draw(rng: random.Random) -> list[Term]:
+def _draw(rng: random.Random, events: int, scale: int) -> list[Term]:
     """Something is there, then it grows and shrinks, and never below 1."""
-    first = Term(rng.randint(2, 9), 1, rng.randint(2, 6)) if rng.random() < 0.35 else Term(rng.randint(5, 40), 1)
+    first = (
+        Term(rng.randint(2, 9), 1, rng.randint(2, 6)) if rng.random() < 0.35 else Term(rng.randint(5, 40 * scale), 1)
+    )
     terms, total = [first], first.boxes * first.value
-    for _ in range(rng.randint(1 if first.boxes > 1 else 2, MOST_EVENTS)):
-        if total < SMALLEST or (total < LARGEST and rng.random() < 0.5):
+    for _ in range(rng.randint(1 if first.boxes > 1 else 2, events)):
+        if total < SMALLEST or (total < LARGEST * scale and rng.random() < 0.5):
             with_boxes = rng.random() < 0.2
-            term = Term(rng.randint(2, 5), 1, rng.randint(2, 5)) if with_boxes else Term(rng.randint(2, 20), 1)
+            term = Term(rng.randint(2, 5), 1, rng.randint(2, 5)) if with_boxes else Term(rng.randint(2, 20 * scale), 1)
         else:
-            term = Term(rng.randint(2, min(total - 1, 20)), -1)
+            term = Term(rng.randint(2, min(total - 1, 20 * scale)), -1)
         terms.append(term)
         total += term.sign * term.boxes * term.value
     return terms
