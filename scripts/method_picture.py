@@ -3,10 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""The picture of the method: one prompt's responses, from the model that wrote them, as ResRL sees them.
 
-    METHODS=resrl STEPS=20 bash examples/quickstart/run.sh
-    resrl eval --run outputs/quickstart/resrl-* --data outputs/quickstart/data-*/test.parquet --steps 20 --n 16 \
-        --max-tokens 32 --max-prompt-tokens 16 --limit 100
-    python scripts/method_picture.py outputs/quickstart/resrl-*/evaluations/step_20 --out docs/method.png
+    START=smollm2-135m METHODS=resrl bash examples/quickstart/run.sh
+    python scripts/method_picture.py outputs/quickstart/resrl-*/evaluations/step_12 --out docs/method.png
 
 reads an evaluation, runs its model on the responses to one problem, and draws their tokens in the coordinates of the
 subspace of the right ones, with one wrong response below, coloured by weight. Nothing in it is drawn by hand.

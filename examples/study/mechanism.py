@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+import time
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +20,7 @@ from verl_resrl import ResRLConfig
 from verl_resrl.algorithm.config import LAYERS
 from verl_resrl.algorithm.lld import rank_correlation
 from verl_resrl.evaluation.generate import load_model
-from verl_resrl.evaluation.settings import EvaluationError
+from verl_resrl.evaluation.settings import EvaluationError, write_json
 from verl_resrl.statistics.intervals import bootstrap_interval
 
 EPILOG = """\
@@ -58,6 +59,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Sample responses, and take a step under each weighting on every group that has both kinds.
 
+    With ``--out``, each group is written when it is done, and groups that are there are not made again.
+
     Returns:
         ``settings``, ``groups`` (of each its ``proxies`` and ``outcomes`` by weighting), and what ``summarise`` makes
         of them.
@@ -65,20 +68,38 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         EvaluationError: model, data or reward cannot be used.
     """
-    config, model, groups = ResRLConfig(rank=options.rank, layer=options.layer), None, []
-    for number, group in mixed_groups(options):
+    config, model, groups = ResRLConfig(rank=options.rank, layer=options.layer), None, _done_before(options)
+    first = groups[-1]["problem"] + 1 if groups else 0
+    start, before = time.monotonic(), len(groups)
+    for number, group in mixed_groups(options, first=first) if len(groups) < options.groups else ():
         model = load_model(options.model).float().cpu() if model is None else model
         weights, proxies = weights_of_group(model, group, config)
         if not math.isnan(proxies["interference"]):  # else there are too few tokens for weights
             outcomes = steps(model, group, {name: weights[name] for name in options.weightings}, options.length)
             found = {name: asdict(outcome) for name, outcome in outcomes.items()}
             groups.append({"problem": number, "proxies": proxies, "outcomes": found})
-            print(f"\r{len(groups)} of {options.groups} groups", end="", file=sys.stderr, flush=True)
+            if options.out is not None:
+                write_json(options.out, {"settings": _settings(options), "groups": groups})
+            left = (time.monotonic() - start) / (len(groups) - before) * (options.groups - len(groups))
+            print(f"{len(groups)} of {options.groups} groups, {left:.0f} s left", file=sys.stderr, flush=True)
         if len(groups) == options.groups:
             break
-    print(file=sys.stderr)
-    settings = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
-    return {"settings": settings, **summarise(groups), "groups": groups}
+    return {"settings": _settings(options), **summarise(groups), "groups": groups}
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+
+
+def _done_before(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Groups that an earlier call, stopped or of fewer groups, has left in ``--out``."""
+    if options.out is None or not options.out.exists():
+        return []
+    old, new = json.loads(options.out.read_text(encoding="utf-8")), _settings(options)
+    differing = [name for name in new if name not in ("groups", "out") and old["settings"].get(name) != new[name]]
+    if differing:
+        raise EvaluationError(f"--out: {options.out} has groups of another {', '.join(differing)}; name another file")
+    return old["groups"]
 
 
 def summarise(groups: list[dict[str, Any]]) -> dict[str, Any]:
@@ -138,7 +159,7 @@ def main() -> int:
         return 1
     print(table(result))
     if options.out is not None:
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        write_json(options.out, result)
     return 0
 
 

@@ -31,12 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="write the numbers there as JSON, too")
 
 
-def mixed_groups(options: argparse.Namespace, every_other: bool = False) -> Iterator[tuple[int, Group]]:
+def mixed_groups(options: argparse.Namespace, every_other: bool = False, first: int = 0) -> Iterator[tuple[int, Group]]:
     """Sample responses, problem after problem.
 
     Args:
         options: of ``add_arguments``; it is for the caller to stop after ``groups``.
         every_other: call every other response right, whatever it says, instead of judging.
+        first: problem to begin with.
 
     Yields:
         Number of the problem, and its responses.
@@ -51,7 +52,7 @@ def mixed_groups(options: argparse.Namespace, every_other: bool = False) -> Iter
     sampling = Sampling(options.max_tokens, options.max_prompt_tokens, seed=options.seed)
     judge = None if every_other else Judge(options.reward_file)
     with closing(HFGenerator(options.model, tokenizer, sampling)) as generator:
-        for number, problem in enumerate(problems):
+        for number, problem in list(enumerate(problems))[first:]:
             jobs = [Job(number, sample) for sample in range(options.rollouts)]
             if judge is None:
                 made = [response for part in generator.generate(problems, jobs) for _, response in part]

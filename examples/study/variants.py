@@ -69,7 +69,7 @@ RESRL_AT = {(0.1, None): RESRL, (0.1, SLOW): RESRL_SLOW, (1, None): RESRL_FULL, 
 def _by_interference(lambda_pos: float, lr: float | None) -> tuple[Variant, ...]:
     """The shuffled control first."""
     end = f" lambda_pos {lambda_pos:g}" + ("" if lr is None else f" lr {lr:g}")
-    # few directions do not tell interference (docs/how_it_works.md)
+    # the default: the study's small model has fewer for the residual
     own = (f"resrl.lambda_pos={lambda_pos:g}", "resrl.rank=64")
     return (
         Variant("resrl_interference shuffled" + end, "resrl_interference", (*own, "resrl.shuffle=True"), lr),

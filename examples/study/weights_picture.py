@@ -17,8 +17,11 @@ from typing import Any
 
 import matplotlib
 import pyarrow.parquet as pq
-from localise import FIRST_WRONG_CHARACTER
+import study_settings  # noqa: F401 (puts the quickstart's folder on the path)
 from matplotlib.figure import Figure
+
+# isort: split
+from localise import FIRST_WRONG_CHARACTER
 from settings import SMOLLM2
 
 from verl_resrl.evaluation.settings import SETTINGS_FILE

@@ -3,6 +3,7 @@
 """The mechanism test: a step against its first order by autograd, and the command on a random model."""
 
 import json
+import sys
 from pathlib import Path
 
 import interference_error
@@ -83,6 +84,17 @@ def test_the_command(
         assert low <= mean <= high
         assert f"| {name} | {len(found)} | {mean:+.4f} [{low:+.4f}, {high:+.4f}] |" in shown
     assert set(WEIGHTINGS) - {"nthr"} <= set(result["weightings"])
+
+    # stopped after the first group, the same command goes on from there, and more groups can be asked for
+    out.write_text(json.dumps({"settings": result["settings"], "groups": result["groups"][:1]}))
+    monkeypatch.setattr("sys.argv", [*sys.argv, "--groups", "4"])
+    assert mechanism.main() == 0
+    continued = json.loads(out.read_text())["groups"]
+    assert continued[:3] == result["groups"]
+    assert len(continued) == 4
+    monkeypatch.setattr("sys.argv", [*sys.argv, "--rank", "3"])
+    assert mechanism.main() == 1
+    assert "has groups of another rank; name another file" in capsys.readouterr().err
 
     monkeypatch.setattr("sys.argv", ["mechanism.py", str(task), str(task / "none.parquet"), *reward])
     assert mechanism.main() == 1
