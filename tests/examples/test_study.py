@@ -66,7 +66,7 @@ def test_bad_knobs_are_named(knobs: dict[str, str], message: str) -> None:
 def test_a_study_of_another_size_is_not_continued(tmp_path: Path) -> None:
     study(tmp_path)._claim()
     study(tmp_path, SEEDS="7", SUITES="all")._claim()
-    with pytest.raises(QuickstartError, match=r"holds another study \(steps 20 there and 40 now"):
+    with pytest.raises(QuickstartError, match=r"holds another study \(steps 20 there and 30 now"):
         study(tmp_path, SIZE="gpu")._claim()
 
 
