@@ -57,7 +57,7 @@ def start_engine(settings: Mapping[str, Any]) -> Any:
             **settings,
             dtype="float32" if cpu else "bfloat16",
             enforce_eager=cpu,  # compiling for a CPU takes minutes
-            # after a part of a prompt, vLLM 0.30.0 sets the offset of the response's generator, which one of a CPU has not
+            # after a part of a prompt, vLLM 0.30.0 sets an offset that a generator of a CPU has not
             enable_chunked_prefill=False if cpu else None,
             enable_prefix_caching=True,  # the responses to a problem share its prompt
             disable_log_stats=True,
