@@ -151,7 +151,7 @@ def main() -> int:
     model, tokenizer = load_model(settings["model"]), load_tokenizer(settings["model"])
     files = [Path(file) for file in settings["data"]]
     problem = read_problems(files, tokenizer, settings["max_prompt_tokens"])[number]
-    message = pq.read_table(files[0], columns=["prompt"])["prompt"][number].as_py()[-1]["content"]
+    message = pq.read_table(files, columns=["prompt"])["prompt"][number].as_py()[-1]["content"]
     group = look(model, tokenizer, problem, [sample for sample in samples if sample.problem == number], config)
     if not group.out.active.all():
         print(f"error: problem {number} has no right or no wrong responses: choose another --problem", file=sys.stderr)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from settings import COUNTDOWN, FROM_HUB, ROOT, SMALL, SMOLLM2, WORD_PROBLEMS
+from settings import COUNTDOWN, FROM_HUB, ROOT, SMALL, SMOLLM2, WORD_PROBLEMS, QuickstartError
 from smollm2 import PARAMETERS
 
 from verl_resrl.evaluation.progress import Phases
@@ -90,10 +90,16 @@ def _make_smollm2(data: Path, downloads: Path, model: Path, seed: int, phases: P
 
 
 def _make_from_hub(name: str, data: Path, _: Path, model: Path, seed: int, phases: Phases) -> None:
+    from huggingface_hub import snapshot_download
     from supervised import supervised_start
 
     with phases.phase(f"supervised start of {name}") as phase:
         phase.waiting("downloading")
+        try:
+            snapshot_download(name)
+        except Exception as error:  # of the hub, the network and the disk
+            reason = " ".join(str(error).split())[:300]
+            raise QuickstartError(f"START: {name} cannot be had from the hub ({reason})") from None
         supervised_start(name, data / START_FILE, model, seed, phase.update)
 
 

@@ -105,8 +105,7 @@ def main() -> int:
         )
         return 1
     views = [json.loads(line) for line in lines]
-    (data,) = settings["data"]
-    rows = pq.read_table(data, columns=["prompt", "reward_model"]).to_pylist()
+    rows = pq.read_table(settings["data"], columns=["prompt", "reward_model"]).to_pylist()
     draw(views, [rows[view["problem"]] for view in views], options.start, options.out)
     print(f"{options.out}: problems {', '.join(str(view['problem']) for view in views)}")
     return 0

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the quickstart starts from: problems, and the pretrained model with its supervised start."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import smollm2
 import supervised
 import torch
 import warm_start
+from rich.console import Console
 from settings import DEFAULTS, FROM_HUB, OWN, SMALL, SMOLLM2, QuickstartError, Settings, help_text
 from starts import START_FILE, STARTS, TEST_FILE, TRAIN_FILE
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from verl_resrl.evaluation.progress import Phases
 from verl_resrl.tasks import countdown, word_problems
 from verl_resrl.tasks.rows import write_rows
 
@@ -109,6 +112,16 @@ def test_the_upper_layers_learn_and_nothing_else_moves(
     assert moved
     assert all(name.startswith("model.layers.2.") for name in moved)
     assert AutoTokenizer.from_pretrained(tmp_path / "result").chat_template
+
+
+def test_a_model_that_the_hub_does_not_give_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise OSError(f"no network\nfor {name}")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    phases = Phases(1, Console(file=io.StringIO()))
+    with pytest.raises(QuickstartError, match=r"START: Qwen/Qwen3-0.6B cannot be had from the hub \(no network for Q"):
+        STARTS["qwen3-0.6b"].make_model(tmp_path, tmp_path, tmp_path / "model", 0, phases)
 
 
 def test_a_package_that_cannot_be_had_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,7 @@ def test_the_study_for_a_gpu(start: str, tmp_path: Path, monkeypatch: pytest.Mon
     save_small_model(tmp_path / "hub")
     small = replace(starts._of_hub(1, str(tmp_path / "hub")), sizes=(16, 8, 4))
     monkeypatch.setitem(starts.STARTS, start, small)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", str)
     monkeypatch.setattr(study, "REPORTS", [variants.Report("dry", "pretrained", variants.GRPO, (variants.RESRL_FULL,))])
     of_a_gpu, evaluation = study.Study._verl_command, common.evaluation
 
