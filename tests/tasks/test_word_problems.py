@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from verl_resrl.tasks.word_problems import DATA_SOURCE, answer_of, compute_score, read, terms_of
-from verl_resrl.tasks.word_problems_data import Problem, generate_problems, worked_solution, write_parquet
+from verl_resrl.tasks.word_problems_data import generate_problems, worked_solution, write_parquet
 
 STORY = "4*6+5-12"
 
@@ -83,6 +83,8 @@ RIGHT = "4 * 6 = 24. 24 + 5 = 29. 29 - 12 = 17. "
         (RIGHT + "The answer is 17 apples.", len(RIGHT) + 16),
         (RIGHT + "The answer is 17. The answer is 17.", len(RIGHT) + 17),
         (RIGHT + "The answer is 18. The answer is 17.", len(RIGHT) + 15),
+        ("4 * 6 = 24. The answer is 24. 24 + 5 = 30", 16),  # too early, and with that everything after it
+        ("4 * 6 = 24. The answer is 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 16),
         (RIGHT + "The answer is 017.", len(RIGHT) + 14),
         (RIGHT + "The an\u017fwer i\u017f 17.", len(RIGHT) + 17),  # letters that are alike only where case is ignored
         (RIGHT + "The answer is \u0661\u0667.", len(RIGHT) + 14),
@@ -218,7 +220,12 @@ def test_generated_problems_are_seeded_and_disjoint(tmp_path) -> None:
     train, test = generate_problems(500, 100, seed=3)
     assert generate_problems(300, 100, seed=3) == (train[:300], test)
     assert generate_problems(500, 100, seed=4) != (train, test)
-    keys = [tuple(sorted(terms_of(problem.ground_truth))) for problem in train + test]
+    # four boxes of five and five boxes of four have the same right responses
+    keys = [
+        tuple(sorted("*".join(sorted(term.split("*"))) for term in re.findall("[+-][0-9*]+", f"+{p.ground_truth}")))
+        for p in train + test
+    ]
+    assert any("*" in term for key in keys for term in key)
     assert len(set(keys)) == len(keys)
     for problem in train + test:
         terms = terms_of(problem.ground_truth)
@@ -241,4 +248,9 @@ def test_generated_problems_are_seeded_and_disjoint(tmp_path) -> None:
 def test_malformed_ground_truth_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="is not of the form"):
         compute_score(DATA_SOURCE, "The answer is 1.", text)
-    assert isinstance(Problem("", "4+1", "Tom", "eggs"), Problem)
+
+
+@pytest.mark.parametrize("events", [1, 7])
+def test_as_many_events_as_asked_for(events: int) -> None:
+    problems, _ = generate_problems(200, 0, seed=0, events=events)
+    assert max(len(terms_of(problem.ground_truth)) for problem in problems) == 1 + events

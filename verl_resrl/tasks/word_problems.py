@@ -75,7 +75,7 @@ class Reading:
         steps: its right steps, without spaces, up to the first wrong one.
         wrong_from: index of the first character that no right response has there, in [0, length of the text]; None if
             the response is right. The length of the text says that only to end there was wrong.
-        legal: whether all steps are right, whatever the answer.
+        legal: whether all steps before the answer are right, whatever it is.
     """
 
     steps: tuple[str, ...]
@@ -96,7 +96,8 @@ def read(response: str, ground_truth: str) -> Reading:
     possible = {tuple(sorted(terms_of(ground_truth)))}
     steps: list[str] = []
     text = response[:MAX_RESPONSE_CHARS]
-    for found in _ARITHMETIC.finditer(text):
+    statement = _STATEMENT.search(text)
+    for found in _ARITHMETIC.finditer(text, 0, statement.start() if statement else len(text)):
         written = found[0].rstrip(" -")  # a dash in a sentence
         if "=" not in written:
             continue
@@ -107,13 +108,12 @@ def read(response: str, ground_truth: str) -> Reading:
         if not after:
             return Reading(tuple(steps), found.start() + _agreement(written, {text for text, _ in legal}), False)
         possible, steps = after, [*steps, step]
-    wrong_from = _wrong_end(text, {numbers[0].value for numbers in possible if len(numbers) == 1})
+    wrong_from = _wrong_end(text, statement, {numbers[0].value for numbers in possible if len(numbers) == 1})
     return Reading(tuple(steps), len(text) if wrong_from is None and len(text) < len(response) else wrong_from, True)
 
 
-def _wrong_end(text: str, answers: set[int]) -> int | None:
+def _wrong_end(text: str, statement: re.Match[str] | None, answers: set[int]) -> int | None:
     """Where the statement of the answer goes wrong; None if it is right. No answers: the steps are not at an end."""
-    statement = _STATEMENT.search(text)
     if statement is None:
         return len(text)
     if not answers:
