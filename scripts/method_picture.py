@@ -11,25 +11,24 @@ subspace of the right ones, with one wrong response below, coloured by weight. N
 """
 
 import argparse
-import json
 import sys
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from verl_resrl import ResRLConfig, TokenWeights, token_weights
 from verl_resrl.algorithm.subspace import fit_subspaces, layer_norm
-from verl_resrl.evaluation.generate import load_model, load_tokenizer
-from verl_resrl.evaluation.problems import Problem, read_problems
-from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample
+from verl_resrl.evaluation.finished import read_finished
+from verl_resrl.evaluation.generate import load_model
+from verl_resrl.evaluation.problems import Problem
+from verl_resrl.evaluation.samples import Sample
+from verl_resrl.evaluation.settings import EvaluationError
 from verl_resrl.evaluation.states import response_ids, response_states
 from verl_resrl.report.token_lines import COLOURS, GREY, Page
 
@@ -69,12 +68,9 @@ class Group:
         return along.numpy(), distance.numpy()
 
 
-def choose(samples: Sequence[Sample]) -> int:
+def choose(groups: Mapping[int, Sequence[Sample]]) -> int:
     """The problem whose responses are most evenly right and wrong, and the first one of these."""
-    groups: dict[int, list[bool]] = defaultdict(list)
-    for sample in samples:
-        groups[sample.problem].append(sample.correct)
-    return min(groups, key=lambda number: (abs(np.mean(groups[number]) - 0.5), number))
+    return min(groups, key=lambda number: (abs(np.mean([one.correct for one in groups[number]]) - 0.5), number))
 
 
 @torch.inference_mode()
@@ -138,25 +134,23 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("method.png"), help="image to write")
     options = parser.parse_args()
     try:
-        settings = json.loads((options.evaluation / "settings.json").read_text(encoding="utf-8"))
-        with (options.evaluation / SAMPLES_FILE).open(encoding="utf-8") as lines:
-            samples = sorted((Sample(**json.loads(line)) for line in lines), key=lambda sample: sample.job)
-    except OSError as error:
-        print(f"error: {options.evaluation} is not a folder that resrl eval wrote ({error})", file=sys.stderr)
+        finished = read_finished(options.evaluation)
+    except EvaluationError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    samples = [sample for sample in samples if sample.sample < GROUP]
-    number = choose(samples) if options.problem is None else options.problem
-    own = settings.get("resrl") or {}
-    config = ResRLConfig(**(own if options.rank is None else own | {"rank": options.rank}))
-    model, tokenizer = load_model(settings["model"]), load_tokenizer(settings["model"])
-    files = [Path(file) for file in settings["data"]]
-    problem = read_problems(files, tokenizer, settings["max_prompt_tokens"])[number]
-    message = pq.read_table(files, columns=["prompt"])["prompt"][number].as_py()[-1]["content"]
-    group = look(model, tokenizer, problem, [sample for sample in samples if sample.problem == number], config)
+    groups = finished.groups(GROUP)
+    number = choose(groups) if options.problem is None else options.problem
+    if number not in groups:
+        print(f"error: --problem {number}: {options.evaluation} has 0 to {len(groups) - 1}", file=sys.stderr)
+        return 1
+    own = finished.settings.resrl or {}
+    config = ResRLConfig(**(own if options.rank is None else {**own, "rank": options.rank}))
+    model, problem = load_model(finished.settings.model), finished.problems[number]
+    group = look(model, finished.tokenizer, problem, groups[number], config)
     if not group.out.active.all():
         print(f"error: problem {number} has no right or no wrong responses: choose another --problem", file=sys.stderr)
         return 1
-    draw(group, message, config, options.out)
+    draw(group, problem.row["prompt"][-1]["content"], config, options.out)
     print(f"{options.out}: problem {number}, {int(group.correct.sum())} of {len(group.correct)} responses right")
     return 0
 

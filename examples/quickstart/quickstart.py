@@ -16,17 +16,17 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from identities import candidates_id, data_id, evaluation_id, start_id, training_id
 from inputs import check_inputs
 from process import only_one
 from rich.console import Console
-from settings import ROOT, QuickstartError, Settings, fingerprint, help_text, source_fingerprint
+from settings import QuickstartError, Settings, help_text
 from starts import STARTS, TEST_FILE, TRAIN_FILE
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError
 from verl_resrl.runs.files import RunError, read_metrics
 
-HERE = Path(__file__).resolve().parent
 LEAST_ESTIMATED = 10_000_000  # parameters
 
 
@@ -45,9 +45,6 @@ class Quickstart:
         self.chooses = settings.model is None and bool(self.start.candidates)
         ours = (not settings.train_files) + (self.start.num_phases if settings.model is None else 0) + self.chooses
         self.phases = Phases(ours + 1 + 2 * len(settings.methods), console)
-        self.data_id = _data_id(settings)
-        code = source_fingerprint(self.start.model_sources)
-        self.start_id = fingerprint(model=settings.model or {"data": self.data_id, "seed": settings.seed, "code": code})
 
     def run(self) -> None:
         """Do what has not been done yet, then report."""
@@ -57,7 +54,7 @@ class Quickstart:
 
         self._estimate()
         train, val = self._data()
-        start_folder = self.settings.out / f"start-{self.start_id}"
+        start_folder = self.settings.out / f"start-{start_id(self.settings)}"
         start = self._start(start_folder)
         evaluations = {"start": self._evaluation("start", start, val, start_folder, 0)}
         if self.chooses:
@@ -95,7 +92,7 @@ class Quickstart:
 
     @property
     def _data_folder(self) -> Path:
-        return self.settings.out / f"data-{self.data_id}"
+        return self.settings.out / f"data-{data_id(self.settings)}"
 
     def _start(self, folder: Path) -> str:
         """The model to start from, which is made unless the user brings one."""
@@ -116,12 +113,12 @@ class Quickstart:
         from sometimes import ATTEMPTS, keep_sometimes_solved
 
         s, candidates = self.settings, self.start.candidates
-        found = folder / f"candidates-{fingerprint(numbers=[ATTEMPTS, candidates, s.max_prompt, s.max_response])}"
+        found = folder / f"candidates-{candidates_id(s, self.gpu)}"
         chosen, name = found / "sometimes_solved.parquet", "training problems that it sometimes solves"
         if not chosen.exists():
             with self.phases.phase(name) as phase:
                 sample(model, train, s, found, ATTEMPTS, candidates, phase.update)
-                phase.note = f"{keep_sometimes_solved(train[0], found, chosen)} of {candidates}"
+                phase.note = f"{keep_sometimes_solved(found, chosen)} of {candidates}"
         else:
             self.phases.cached(name, str(chosen))
         return chosen
@@ -130,10 +127,11 @@ class Quickstart:
         self, method: str, start: str, train_files: tuple[Path, ...], val_files: tuple[Path, ...]
     ) -> tuple[Path, str]:
         """Train one method, or what is left of it; its folder and its model."""
-        from training import finished_step, train, trained_model, verl_command
+        from checkpoints import finished_step, trained_model
+        from training import train, verl_command
 
         settings = self.settings
-        folder = settings.out / f"{method}-{self._training_id(method)}"
+        folder = settings.out / f"{method}-{training_id(method, settings, self.gpu)}"
         done = finished_step(folder)
         if done > settings.steps:
             raise QuickstartError(
@@ -149,33 +147,12 @@ class Quickstart:
                 train(command, folder, settings.steps, phase)
         return folder, str(trained_model(folder))
 
-    def _training_id(self, method: str) -> str:
-        from training import attention
-
-        s = self.settings
-        package = [*(ROOT / "verl_resrl").rglob("*.py"), *(ROOT / "verl_resrl").rglob("*.yaml")]
-        package = sorted(file for file in package if ROOT / "verl_resrl/evaluation" not in file.parents)
-        return fingerprint(
-            start=self.start_id,
-            data=self.data_id,
-            numbers=[s.seed, s.prompts, s.rollouts, s.mini_batch, s.lr, s.max_prompt, s.max_response],
-            rank=s.rank if method == "resrl" else None,
-            reward=s.reward_file,
-            verl_args=s.verl_args,
-            gpu=attention(s.verl_args) if self.gpu else None,
-            code=source_fingerprint(package),
-        )
-
     def _evaluation(self, name: str, model: str, val: tuple[Path, ...], folder: Path, steps: int) -> dict[str, Any]:
         """Evaluate one model on the held-out problems."""
         from evaluate import evaluate, finished_evaluation
 
         s = self.settings
-        numbers = [s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response]
-        package = sorted((ROOT / "verl_resrl/evaluation").glob("*.py"))
-        generator = [ROOT / "verl_resrl/cpu" / name for name in ("attention.py", "generate.py")]
-        code = source_fingerprint([HERE / "evaluate.py", *package, *generator])
-        identity = fingerprint(data=self.data_id, numbers=numbers, reward=s.reward_file, gpu=self.gpu, code=code)
+        identity = evaluation_id(s, self.gpu)
         result = finished_evaluation(folder, steps, identity)
         if result is not None:
             self.phases.cached(f"evaluation {name}", _average(result))
@@ -188,15 +165,6 @@ class Quickstart:
 
 def _average(result: Mapping[str, Any]) -> str:
     return f"Avg@16 {result['avg_at_first']['16']['mean']:.3f}"
-
-
-def _data_id(settings: Settings) -> str:
-    """Name the data: the user's by path, size and time, ours by what makes it."""
-    files = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in (*settings.train_files, *settings.val_files)]
-    if files:
-        return fingerprint(files=files)
-    start = STARTS[settings.start]
-    return fingerprint(seed=settings.seed, sizes=start.sizes, code=source_fingerprint(start.data_sources))
 
 
 def _as_json(values: dict) -> dict:

@@ -26,7 +26,7 @@ class Start:
         parameters: of the model.
         problems: what they are called.
         sizes: problems to start with, of these for reinforcement learning, and held out.
-        data_sources: source files that the data depends on.
+        data_sources: source files that the data depends on, beside this one.
         model_sources: source files that the model depends on, beside the data.
         write_data: called with the three numbers, a seed and a folder; writes the three files.
         make_model: called with the folder of the data, a folder for what is downloaded, that of the model, a seed, and
@@ -119,14 +119,16 @@ def _of_hub(parameters: int, name: str) -> Start:
 
 
 HUB_PARAMETERS = {"qwen3-0.6b": 596_049_920, "qwen3-1.7b": 1_720_574_976}
-WORD_PROBLEM_SOURCES = (WORD_PROBLEMS, ROOT / "verl_resrl" / "tasks" / "word_problems_data.py")
+TASKS = ROOT / "verl_resrl" / "tasks"
+PUZZLE_SOURCES = (COUNTDOWN, TASKS / "countdown_data.py", TASKS / "countdown_solver.py", TASKS / "rows.py")
+WORD_PROBLEM_SOURCES = (WORD_PROBLEMS, TASKS / "word_problems_data.py", TASKS / "rows.py")
 STARTS = {
     SMALL: Start(
         800_000,
         "puzzles",
         (1500, 160, 512),
-        (COUNTDOWN,),
-        (HERE / "warm_start.py", COUNTDOWN),
+        PUZZLE_SOURCES,
+        (HERE / "warm_start.py", *PUZZLE_SOURCES),
         _write_puzzles,
         _make_small,
         num_phases=1,

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -15,10 +14,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
+from checkpoints import finished_step, keep_weights_of_older, tidy
 from process import child
 from settings import ON_CPU, QuickstartError, Settings
-
-from verl_resrl.evaluation.models import TRACKER
 
 REWARD = "critic/score/mean"  # verl's name of the mean reward of a step
 POLL_SECONDS = 0.5
@@ -112,20 +110,6 @@ def attention(verl_args: Sequence[str]) -> list[str]:
     return []
 
 
-def finished_step(folder: Path) -> int:
-    """Tell the newest whole checkpoint of a run, 0 if there is none.
-
-    Args:
-        folder: of the run.
-    """
-    return max((step for step in _checkpoints(folder) if _is_whole(folder, step)), default=0)
-
-
-def trained_model(folder: Path) -> Path:
-    """Where the newest whole checkpoint's model is."""
-    return _checkpoint(folder, finished_step(folder)) / "actor" / "huggingface"
-
-
 def next_metrics(folder: Path) -> Path:
     """Where the next attempt of a run writes its metrics: verl truncates the file when it starts, so each has its own.
 
@@ -149,7 +133,7 @@ def train(command: Sequence[str], folder: Path, steps: int, phase: Progress, kee
         QuickstartError: verl ended without a checkpoint of the last step.
     """
     (folder / "metrics").mkdir(parents=True, exist_ok=True)
-    _tidy(folder, keep_older)
+    tidy(folder, keep_older)
     log = folder / "verl.log"
     metrics = next_metrics(folder)
     environment = os.environ | {
@@ -160,17 +144,17 @@ def train(command: Sequence[str], folder: Path, steps: int, phase: Progress, kee
     }
     seen = len(log.read_bytes()) if log.exists() else 0
     with child(command, environment, folder, log) as process:
-        _follow(process, metrics, steps, phase, (lambda: _keep_weights_of_older(folder)) if keep_older else None)
+        _follow(process, metrics, steps, phase, (lambda: keep_weights_of_older(folder)) if keep_older else None)
     if finished_step(folder) < steps:
         raise QuickstartError(f"verl stopped early: {_last_error(log, seen)} (its log: {log})")
 
 
 def _follow(
-    process: subprocess.Popen, metrics: Path, steps: int, phase: Progress, tidy: Callable[[], None] | None
+    process: subprocess.Popen, metrics: Path, steps: int, phase: Progress, meanwhile: Callable[[], None] | None
 ) -> None:
     while process.poll() is None:
-        if tidy is not None:
-            tidy()
+        if meanwhile is not None:
+            meanwhile()
         entries = _entries(metrics)
         if entries:
             newest = max(entries)
@@ -190,52 +174,6 @@ def _entries(metrics: Path) -> dict[int, dict[str, float]]:
             continue
         steps[entry["step"]] = entry["data"]
     return steps
-
-
-def _tidy(folder: Path, keep_older: bool) -> None:
-    """Leave the newest whole checkpoint and perhaps the older ones, and let verl's note point to the newest."""
-    newest = finished_step(folder)
-    for step in _checkpoints(folder):
-        if step > newest or (step < newest and not keep_older):
-            shutil.rmtree(_checkpoint(folder, step))
-    tracker = folder / "checkpoints" / TRACKER
-    if newest:
-        unfinished = tracker.with_suffix(".tmp")
-        unfinished.write_text(str(newest))
-        os.replace(unfinished, tracker)
-    else:
-        tracker.unlink(missing_ok=True)
-
-
-def _keep_weights_of_older(folder: Path) -> None:
-    """Of checkpoints before the newest whole one, keep what is evaluated: a training continues from the newest."""
-    newest = finished_step(folder)
-    for step in _checkpoints(folder):
-        checkpoint = _checkpoint(folder, step)
-        for path in [*checkpoint.iterdir(), *(checkpoint / "actor").iterdir()] if step < newest else []:
-            if path.is_dir() and path.name not in ("actor", "huggingface"):
-                shutil.rmtree(path)
-            elif path.is_file():
-                path.unlink()
-
-
-def _checkpoints(folder: Path) -> list[int]:
-    names = (path.name for path in (folder / "checkpoints").glob("global_step_*"))
-    return [int(name.rsplit("_", 1)[1]) for name in names]
-
-
-def _checkpoint(folder: Path, step: int) -> Path:
-    return folder / "checkpoints" / f"global_step_{step}"
-
-
-def _is_whole(folder: Path, step: int) -> bool:
-    """Verl notes a checkpoint after all of it is written; every older one had been whole before."""
-    steps = _checkpoints(folder)
-    try:
-        whole = step <= int((folder / "checkpoints" / TRACKER).read_text())
-    except (OSError, ValueError):  # no note, or killed while writing it
-        whole = step < max(steps)
-    return whole and (_checkpoint(folder, step) / "actor" / "huggingface" / "config.json").is_file()
 
 
 def _last_error(log: Path, start: int) -> str:

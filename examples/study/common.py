@@ -85,7 +85,7 @@ def prepare(settings: StudySettings, phases: Phases) -> Common:
             numbers = {"n": ATTEMPTS, "limit": settings.size.candidates}
             command = [*evaluation(own, common.train, numbers), "--model", str(model), "--out", str(found)]
             call(command, folder / "candidates.log", lambda: phase.waiting("sampling"))
-            keep_sometimes_solved(common.train, found, train)
+            keep_sometimes_solved(found, train)
         phase.note = f"{pq.read_metadata(train).num_rows} of {settings.size.candidates}"
     return Common(train, common.test, model, common.evaluation)
 

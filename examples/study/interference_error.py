@@ -10,7 +10,7 @@ from typing import Any
 
 import matplotlib
 import torch
-from mixed_groups import add_arguments, mixed_groups
+from mixed_groups import NO_GROUPS, add_arguments, mixed_groups
 from one_step import Group
 from scipy.stats import spearmanr
 from torch import Tensor
@@ -131,6 +131,9 @@ def main() -> int:
                 break
     except EvaluationError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    if not groups:
+        print(f"error: {NO_GROUPS}", file=sys.stderr)
         return 1
     rows = summarise(groups)
     for row in rows:

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which weighting finds the first wrong token? Responses and the verifier -> states -> weights -> areas."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from torch import Tensor
 from settings import FROM_HUB, SMALL, SMOLLM2, Settings
 
 from verl_resrl import ResRLConfig, interference, token_weights
-from verl_resrl.evaluation.generate import load_model, load_tokenizer
-from verl_resrl.evaluation.problems import Problem, read_problems
-from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample
+from verl_resrl.evaluation.finished import read_finished
+from verl_resrl.evaluation.generate import load_model
+from verl_resrl.evaluation.problems import Problem
+from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.states import States, response_ids, response_states
 from verl_resrl.tasks import word_problems
 
@@ -66,22 +67,24 @@ class Group:
     first_wrong: Sequence[int]
 
 
-def measure(evaluation: Path, model: str, data: Path, settings: Settings) -> dict[str, dict[str, float]]:
+def measure(evaluation: Path, settings: Settings) -> dict[str, dict[str, float]]:
     """Measure every weighting on the responses of an evaluation.
 
     Args:
         evaluation: folder that ``resrl eval`` wrote.
-        model: that wrote the responses.
-        data: problems of the evaluation.
         settings: of the trainings.
 
     Returns:
         Name of the weighting -> fields of ``Localisation``; "position" is the index of the token in its response.
+
+    Raises:
+        EvaluationError: the evaluation cannot be read.
+        ValueError: no wrong response that has a right one beside it has its first wrong token among its tokens.
     """
     scores: dict[str, list[np.ndarray]] = defaultdict(list)
     first_wrong: list[int] = []
     compared = configs(settings.rank)
-    for group in _groups(evaluation, model, data, settings):
+    for group in _groups(evaluation, settings.start):
         weights = {name: _weights(group, config) for name, config in compared.items()}
         for row, index in enumerate(group.first_wrong):
             if index < 0:
@@ -91,6 +94,8 @@ def measure(evaluation: Path, model: str, data: Path, settings: Settings) -> dic
             for name, values in weights.items():
                 scores[name].append(values[own].numpy())
             scores["position"].append(np.arange(int(own.sum())))
+    if not scores:
+        raise ValueError("localisation: no problem has both right and wrong responses")
     return {name: asdict(localise(values, first_wrong)) for name, values in scores.items()}
 
 
@@ -105,19 +110,13 @@ def _weights(group: Group, config: ResRLConfig) -> Tensor:
     return token_weights(hidden, *rest, entropy=group.states.entropy, interference=score).weights.cpu()
 
 
-def _groups(evaluation: Path, model: str, data: Path, settings: Settings) -> Iterator[Group]:
+def _groups(evaluation: Path, start: str) -> Iterator[Group]:
     """Groups with right and wrong responses."""
-    by_problem: dict[int, list[Sample]] = defaultdict(list)
-    with (evaluation / SAMPLES_FILE).open(encoding="utf-8") as lines:
-        samples = sorted((Sample(**json.loads(line)) for line in lines), key=lambda sample: sample.job)
-    for sample in samples:
-        if sample.sample < GROUP:
-            by_problem[sample.problem].append(sample)
-    tokenizer, network = load_tokenizer(model), load_model(model)
-    problems = read_problems([data], tokenizer, settings.max_prompt)
-    for number, group in by_problem.items():
+    finished = read_finished(evaluation)
+    network = load_model(finished.settings.model)
+    for number, group in finished.groups(GROUP).items():
         if len({sample.correct for sample in group}) == 2:
-            yield _group(network, tokenizer, problems[number], group, settings.start)
+            yield _group(network, finished.tokenizer, finished.problems[number], group, start)
 
 
 def _group(network: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sample], start: str) -> Group:
@@ -141,5 +140,7 @@ def _first_wrong(sample: Sample, ids: Sequence[int], tokenizer: Any, problem: Pr
         return -1
     character = FIRST_WRONG_CHARACTER[start](sample.response, problem.row["reward_model"]["ground_truth"])
     assert character is not None
-    texts = [tokenizer.decode([token], skip_special_tokens=True) for token in ids]
-    return token_of_character(character, texts)
+    # by their ends in the text, as a character may be made of several tokens
+    spans = tokenizer(sample.response, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+    ends = [end for _, end in spans] + [len(sample.response)] * (len(ids) - len(spans))
+    return token_of_character(character, [sample.response[i:j] for i, j in pairwise([0, *ends])])

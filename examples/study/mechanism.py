@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mixed_groups import add_arguments, mixed_groups
+from mixed_groups import NO_GROUPS, add_arguments, mixed_groups
 from one_step import NONE, WEIGHTINGS, steps, weights_of_group
+from origin import origin_of_results
 
 from verl_resrl import ResRLConfig
 from verl_resrl.algorithm.config import LAYERS
@@ -62,15 +63,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     With ``--out``, each group is written when it is done, and groups that are there are not made again.
 
     Returns:
-        ``settings``, ``groups`` (of each its ``proxies`` and ``outcomes`` by weighting), and what ``summarise`` makes
-        of them.
+        ``settings``, ``origin`` (commit, versions, machine), ``seconds``, ``groups`` (of each its ``proxies`` and
+        ``outcomes`` by weighting), and what ``summarise`` makes of them.
 
     Raises:
         EvaluationError: model, data or reward cannot be used.
     """
-    config, model, groups = ResRLConfig(rank=options.rank, layer=options.layer), None, _done_before(options)
+    config, model, before = _config(options), None, _done_before(options)
+    groups = before.get("groups", [])
+    result = {"settings": _settings(options), "origin": before.get("origin") or origin_of_results()}
+    result |= {"seconds": before.get("seconds", 0.0), "groups": groups}
     first = groups[-1]["problem"] + 1 if groups else 0
-    start, before = time.monotonic(), len(groups)
+    began, num_before = time.monotonic(), len(groups)
     for number, group in mixed_groups(options, first=first) if len(groups) < options.groups else ():
         model = load_model(options.model).float().cpu() if model is None else model
         weights, proxies = weights_of_group(model, group, config)
@@ -78,28 +82,42 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             outcomes = steps(model, group, {name: weights[name] for name in options.weightings}, options.length)
             found = {name: asdict(outcome) for name, outcome in outcomes.items()}
             groups.append({"problem": number, "proxies": proxies, "outcomes": found})
+            seconds = time.monotonic() - began
+            result["seconds"] = before.get("seconds", 0.0) + seconds
             if options.out is not None:
-                write_json(options.out, {"settings": _settings(options), "groups": groups})
-            left = (time.monotonic() - start) / (len(groups) - before) * (options.groups - len(groups))
+                write_json(options.out, result)
+            left = seconds / (len(groups) - num_before) * (options.groups - len(groups))
             print(f"{len(groups)} of {options.groups} groups, {left:.0f} s left", file=sys.stderr, flush=True)
         if len(groups) == options.groups:
             break
-    return {"settings": _settings(options), **summarise(groups), "groups": groups}
+    return {**result, **summarise(groups)}
+
+
+def _config(options: argparse.Namespace) -> ResRLConfig:
+    try:
+        return ResRLConfig(rank=options.rank, layer=options.layer)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from None
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
 
 
-def _done_before(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Groups that an earlier call, stopped or of fewer groups, has left in ``--out``."""
+def _done_before(options: argparse.Namespace) -> dict[str, Any]:
+    """What an earlier call, stopped or of fewer groups, has left in ``--out``."""
     if options.out is None or not options.out.exists():
-        return []
-    old, new = json.loads(options.out.read_text(encoding="utf-8")), _settings(options)
-    differing = [name for name in new if name not in ("groups", "out") and old["settings"].get(name) != new[name]]
+        return {}
+    try:
+        old = json.loads(options.out.read_text(encoding="utf-8"))
+        settings, _ = old["settings"], old["groups"]
+    except (ValueError, TypeError, KeyError):
+        raise EvaluationError(f"--out: {options.out} is not what this command writes; name another file") from None
+    new = _settings(options)
+    differing = [name for name in new if name not in ("groups", "out") and settings.get(name) != new[name]]
     if differing:
         raise EvaluationError(f"--out: {options.out} has groups of another {', '.join(differing)}; name another file")
-    return old["groups"]
+    return old
 
 
 def summarise(groups: list[dict[str, Any]]) -> dict[str, Any]:
@@ -154,8 +172,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if not result["groups"]:
-        advice = "take more --rollouts, or another model"
-        print(f"error: no problem has both right and wrong responses: {advice}", file=sys.stderr)
+        print(f"error: {NO_GROUPS}", file=sys.stderr)
         return 1
     print(table(result))
     if options.out is not None:

@@ -17,6 +17,8 @@ from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.problems import check_model, check_parquet, read_problems
 from verl_resrl.evaluation.states import response_ids
 
+NO_GROUPS = "no problem has both right and wrong responses: take more --rollouts, or another model"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which responses are made."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where a training comes from: commit, sources, versions and machine, kept in its folder and in every report."""
+"""Where results come from: commit, sources, versions and machine, kept beside them and in every report."""
 
 import os
 import platform
@@ -11,23 +11,34 @@ from typing import Any
 
 from study_settings import ROOT
 
+# isort: split
+from settings import source_fingerprint  # of the quickstart, whose folder study_settings puts on the path
 
-def origin_of_runs(code: str) -> dict[str, Any]:
-    """Describe what is about to train.
+OF_THE_START = ("starts.py", "warm_start.py", "smollm2.py", "supervised.py", "sometimes.py", "training.py")
 
-    Args:
-        code: fingerprint of the sources that results depend on.
+
+def code_of_results() -> str:
+    """Name the sources that results depend on; not those of reports, and not what is trained: commands say that."""
+    package = ROOT / "verl_resrl"
+    aside = {package / name for name in ("report", "doctor")}
+    files = [*package.rglob("*.py"), *package.rglob("*.yaml")]
+    own = [ROOT / "examples" / "quickstart" / name for name in OF_THE_START]
+    return source_fingerprint(sorted([*own, *(file for file in files if not aside & set(file.parents))]))
+
+
+def origin_of_results() -> dict[str, Any]:
+    """Describe what is about to be computed, and where.
 
     Returns:
         For ``runs.files.ORIGIN``; ``commit`` is None outside of a git checkout and ends in "+changes" where files
-        differ from it.
+        differ from it; ``code`` is ``code_of_results()``.
     """
     import torch
 
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
-        "code": code,
+        "code": code_of_results(),
         "python": platform.python_version(),
         "versions": {name: metadata.version(name) for name in ("verl", "torch", "transformers", "ray")},
         "machine": platform.machine(),

@@ -8,23 +8,23 @@ import signal
 import sys
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from common import num_phases
-from origin import origin_of_runs
-from study_settings import ROOT, StudySettings, help_text
-from variants import GRPO, OWN_SEEDS, REPORTS, RESRL, Report, Variant
+from origin import code_of_results
+from study_settings import StudySettings, help_text
+from variants import OWN_SEEDS, REPORTS, Report, Variant
 
 # isort: split
 from process import only_one  # of the quickstart, whose folder study_settings puts on the path
 from rich.console import Console
-from settings import QuickstartError, source_fingerprint
+from settings import QuickstartError
 
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import EvaluationError, write_json
-from verl_resrl.runs.files import ORIGIN
 
 if TYPE_CHECKING:
     from common import Common
@@ -45,7 +45,7 @@ class Study:
         self.reports = [report for report in REPORTS if report.suite in settings.suites]
         # the trainings count for themselves
         self.phases = Phases(num_phases(settings) + 1 + len(self.reports), console)
-        self._code = _code()
+        self._code = code_of_results()
 
     def run(self) -> list[str]:
         """Do what has not been done yet, then report; one line for each training that failed."""
@@ -53,22 +53,16 @@ class Study:
         from trainings import run_trainings
 
         self._claim()
-        origin = origin_of_runs(self._code)
         common = prepare(self.settings, self.phases)
         trainings = self._trainings(common)
-        for training in trainings:
-            if not (training.folder / ORIGIN).exists():
-                training.folder.mkdir(parents=True, exist_ok=True)
-                write_json(training.folder / ORIGIN, origin)
         what = f"{len(trainings)} trainings, {self.settings.jobs} at a time; logs and results in {self._runs}"
         self.console.print(what, highlight=False, markup=False, soft_wrap=True)
         failures = run_trainings(trainings, self.settings.jobs, self.console)
         done = {training.folder for training in trainings if training.is_evaluated()}
-        self._localise(common, done)
-        for report in self.reports:
+        for show in (partial(self._localise, common), *(partial(self._report, report) for report in self.reports)):
             try:
-                self._report(report, done)
-            except QuickstartError as error:
+                show(done)
+            except (QuickstartError, EvaluationError, ValueError) as error:
                 failures.append(str(error))
         return failures
 
@@ -107,6 +101,7 @@ class Study:
                     start_evaluation=common.evaluation,
                     steps=size.steps,
                     save_every=size.save_every,
+                    code=self._code,
                 )
         return list(found.values())
 
@@ -133,17 +128,17 @@ class Study:
         from localise import measure
         from tables import localisation_table
 
-        models = {"start": (common.evaluation, common.model)}
-        for variant in (GRPO, RESRL):
-            folder, step = self._folder(variant, 0), self.settings.size.steps
-            model = folder / "checkpoints" / f"global_step_{step}" / "actor" / "huggingface"
-            if folder in done:
-                models[variant.name] = folder / "evaluations" / f"step_{step}", model
+        evaluations = {"start": common.evaluation}
+        variants = [variant for report in self.reports for variant in report.variants]
+        for method in ("grpo", "resrl"):
+            variant = next((one for one in variants if one.method == method), None)
+            if variant is not None and (folder := self._folder(variant, 0)) in done:
+                evaluations[variant.name] = folder / "evaluations" / f"step_{self.settings.size.steps}"
         with self.phases.phase("places of the first wrong tokens") as phase:
             found = {}
-            for name, (evaluation, model) in models.items():
+            for name, evaluation in evaluations.items():
                 phase.waiting(name)
-                found[name] = measure(evaluation, str(model), common.test, self.settings.common())
+                found[name] = measure(evaluation, self.settings.common())
             phase.note = str(self.settings.out / "localisation.json")
             write_json(self.settings.out / "localisation.json", found)
             (self.settings.out / "localisation.md").write_text(localisation_table(found), encoding="utf-8")
@@ -166,14 +161,6 @@ class Study:
         numbers = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
         table = results_table(numbers, [variant.name for variant in report.variants])
         (out / "results.md").write_text(table, encoding="utf-8")
-
-
-def _code() -> str:
-    """Name the sources that the results depend on, reports aside."""
-    package = [*(ROOT / "verl_resrl").rglob("*.py"), *(ROOT / "verl_resrl").rglob("*.yaml")]
-    examples = [*Path(__file__).parent.glob("variants.py"), *(ROOT / "examples" / "quickstart").glob("*.py")]
-    aside = [ROOT / "verl_resrl" / name for name in ("report", "doctor")]
-    return source_fingerprint(sorted(f for f in (*package, *examples) if not set(aside) & set(f.parents)))
 
 
 def _interrupt(signal_number: int, frame: FrameType | None) -> None:

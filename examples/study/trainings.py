@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Some trainings at a time: each is trained, then all of its checkpoints are evaluated; stopping stops them all."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,14 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
+from board import Board, Status
+from origin import code_of_results, origin_of_results
+
+# isort: split
+from checkpoints import finished_step, keep_weights
 from process import child
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from settings import QuickstartError
-from training import finished_step, train
+from training import train
+
+from verl_resrl.evaluation.settings import write_json
+from verl_resrl.runs.files import ORIGIN
 
 POLL_SECONDS = 0.5
-SECONDS_BETWEEN_LINES = 30.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Training:
         start_evaluation: folder of the evaluation of the model that all trainings start from.
         steps: of the training.
         save_every: steps between checkpoints; the last step has one too.
+        code: fingerprint of the sources that all trainings are to be made with.
     """
 
     name: str
@@ -45,35 +53,12 @@ class Training:
     start_evaluation: Path
     steps: int
     save_every: int
+    code: str
 
     def is_evaluated(self) -> bool:
         """Whether nothing is left to do."""
         steps = [*range(0, self.steps, self.save_every), self.steps]
         return all((self.folder / "evaluations" / f"step_{step}" / "summary.json").exists() for step in steps)
-
-
-@dataclass
-class _Status:
-    """What a thread says about its training; told that the study stops, it raises."""
-
-    name: str
-    stop: threading.Event
-    text: str = ""
-    done: int = 0
-    total: int | None = None
-    running: bool = False
-
-    def update(self, done: int, total: int, note: str = "") -> None:
-        self.done, self.total = done, total
-        self._say(f"step {done}/{total}, {note}")
-
-    def waiting(self, status: str) -> None:
-        self._say(status)
-
-    def _say(self, text: str) -> None:
-        self.text = text
-        if self.stop.is_set():
-            raise KeyboardInterrupt
 
 
 def run_trainings(trainings: Sequence[Training], jobs: int, console: Console) -> list[str]:
@@ -92,8 +77,8 @@ def run_trainings(trainings: Sequence[Training], jobs: int, console: Console) ->
         console.print(f"{len(trainings) - len(left)} of {len(trainings)} trainings: done before", highlight=False)
     failures: list[str] = []
     stop, shares = threading.Event(), _shares_of_the_cores(jobs)
-    with ThreadPoolExecutor(jobs, initializer=lambda: _stay_on(shares)) as pool, _Board(len(left), console) as board:
-        statuses = [_Status(training.name, stop) for training in left]
+    with ThreadPoolExecutor(jobs, initializer=lambda: _stay_on(shares)) as pool, Board(len(left), console) as board:
+        statuses = [Status(training.name, stop) for training in left]
         futures = {pool.submit(_run, *pair): pair[0].name for pair in zip(left, statuses, strict=True)}
         pending: set[Future[None]] = set(futures)
         try:
@@ -116,48 +101,6 @@ def run_trainings(trainings: Sequence[Training], jobs: int, console: Console) ->
     return failures
 
 
-class _Board:
-    """Shows all trainings that run: bars on a terminal, a line now and then elsewhere."""
-
-    def __init__(self, total: int, console: Console) -> None:
-        self._total, self._console, self._done = total, console, 0
-        self._started = self._last_line = time.monotonic()
-        columns = (TextColumn("{task.description}"), BarColumn(24), TextColumn("{task.fields[status]}"))
-        self._bars = Progress(*columns, console=console, transient=True)
-        self._all = self._bars.add_task("trainings", total=total, status="")
-        self._of_runs: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "_Board":
-        if self._console.is_terminal:
-            self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def show(self, running: "Sequence[_Status]") -> None:
-        for name in self._of_runs.keys() - {status.name for status in running}:
-            self._bars.remove_task(self._of_runs.pop(name))
-        for status in running:
-            if status.name not in self._of_runs:
-                self._of_runs[status.name] = self._bars.add_task(status.name, total=None, status="")
-            self._bars.update(self._of_runs[status.name], completed=status.done, total=status.total, status=status.text)
-        now = time.monotonic()
-        if not self._console.is_terminal and now - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            self._print("; ".join(f"{status.name}: {status.text}" for status in running))
-
-    def finished(self, line: str) -> None:
-        self._done += 1
-        minutes = (time.monotonic() - self._started) / self._done * (self._total - self._done) / 60
-        note = f"{self._done}/{self._total}, {minutes:.0f} min left"
-        self._bars.update(self._all, completed=self._done, status=note)
-        self._print(f"({note}) {line}")
-
-    def _print(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
 def _shares_of_the_cores(jobs: int) -> "SimpleQueue[set[int]]":
     """A set of cores for each job: threads of two trainings on one core would wait for each other all the time."""
     shares: SimpleQueue[set[int]] = SimpleQueue()
@@ -174,7 +117,7 @@ def _stay_on(shares: "SimpleQueue[set[int]]") -> None:
         os.sched_setaffinity(0, shares.get())
 
 
-def _run(training: Training, status: _Status) -> None:
+def _run(training: Training, status: Status) -> None:
     status.running = True
     try:
         _train_and_evaluate(training, status)
@@ -182,11 +125,13 @@ def _run(training: Training, status: _Status) -> None:
         status.running = False
 
 
-def _train_and_evaluate(training: Training, status: _Status) -> None:
+def _train_and_evaluate(training: Training, status: Status) -> None:
     folder = training.folder
     folder.mkdir(parents=True, exist_ok=True)
+    _claim(training)
     if finished_step(folder) < training.steps:
-        train(training.command, folder, training.steps, status, keep_older=True)
+        _train(training, status)
+    keep_weights(folder, training.steps)
     start = folder / "evaluations" / "step_0"
     if not start.exists():
         unfinished = start.with_name("start.tmp")
@@ -194,6 +139,30 @@ def _train_and_evaluate(training: Training, status: _Status) -> None:
         shutil.copytree(training.start_evaluation, unfinished)
         os.replace(unfinished, start)
     call(training.evaluation, folder / "evaluation.log", lambda: status.waiting("evaluating its checkpoints"))
+
+
+def _claim(training: Training) -> None:
+    """Keep the command: a folder must not hold the beginning of one training and the end of another."""
+    file, new = training.folder / "command.json", list(training.command[1:])  # without the Python
+    old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else new
+    if old != new:
+        changed = " ".join(sorted(set(old) ^ set(new)))
+        raise QuickstartError(f"{training.folder} was trained by another command ({changed}): rename or delete it")
+    write_json(file, new)
+
+
+def _train(training: Training, status: Status) -> None:
+    """Train, and note from what, where, and how long."""
+    file = training.folder / ORIGIN
+    origin = json.loads(file.read_text(encoding="utf-8")) if file.exists() else origin_of_results()
+    if code_of_results() != training.code:
+        raise QuickstartError("the sources were changed while the study runs: run it from a git worktree of its own")
+    write_json(file, origin)
+    began = time.monotonic()
+    try:
+        train(training.command, training.folder, training.steps, status, keep_older=True)
+    finally:
+        write_json(file, origin | {"seconds": origin.get("seconds", 0.0) + time.monotonic() - began})
 
 
 def call(command: Sequence[str], log: Path, waiting: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the study trains: each variant is a ``+method=`` and what differs from that method's defaults."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -89,29 +89,46 @@ INTERFERENCE = {
 
 CONSUMING = _resrl("consuming", "resrl.hidden_state_at=consuming")
 
-# on a pretrained model, a first look: what differs most on the small one
+# on a pretrained model. A learning rate for each method, chosen among these for all alike, under a seed of no other
+# training; positives at full weight, at which the methods' other settings are compared
+RATES = (5e-6, 1e-5, 2e-5)
 W_REINFORCE = Variant("w_reinforce", "w_reinforce")
-FIRST_LOOK = (
+SHUFFLED_INTERFERENCE_FULL, INTERFERENCE_FULL, _, NTHR_FULL, _ = INTERFERENCE["full-positives"]
+SHUFFLED_INTERFERENCE, INTERFERENCE_FEW, _, NTHR_FEW, _ = INTERFERENCE["few-positives"]
+
+
+def _at_rate(variant: Variant, lr: float) -> Variant:
+    return replace(variant, name=f"{variant.name} lr {lr:g}", lr=lr)
+
+
+RATED = tuple(
+    _at_rate(one, lr) for one in (GRPO, W_REINFORCE, RESRL_FULL, INTERFERENCE_FULL, NTHR_FULL) for lr in RATES
+)
+# what came out of it, by method; the controls have that of their method. Until it has been run: the quickstart's
+CHOSEN_RATES = dict.fromkeys(("grpo", "w_reinforce", "resrl", "resrl_interference", "nthr"), 1e-5)
+
+
+def _at_chosen_rate(*variants: Variant) -> tuple[Variant, ...]:
+    return tuple(_at_rate(one, CHOSEN_RATES[one.method.removesuffix("_shuffled")]) for one in variants)
+
+
+PRETRAINED_GRPO, *FIRST_LOOK = _at_chosen_rate(
+    GRPO,
     W_REINFORCE,
     RESRL,
     RESRL_FULL,
     SHUFFLED,
     SHUFFLED_FULL,
     CONSUMING,
-    *INTERFERENCE["few-positives"][:2],
-    *INTERFERENCE["full-positives"][:2],
-    INTERFERENCE["full-positives"][3],
+    SHUFFLED_INTERFERENCE,
+    INTERFERENCE_FEW,
+    SHUFFLED_INTERFERENCE_FULL,
+    INTERFERENCE_FULL,
+    NTHR_FEW,
+    NTHR_FULL,
 )
 # and what matters most of it: the methods in GRPO's balance of right and wrong, and their controls
-MOST = (RESRL_FULL, SHUFFLED_FULL, *INTERFERENCE["full-positives"][:2])
-
-# a learning rate for each method, chosen among these for all alike
-RATES = (5e-6, 1e-5, 2e-5)
-RATED = tuple(
-    Variant(f"{one.method} lr {lr:g}", one.method, one.settings, lr)
-    for one in (GRPO, RESRL, W_REINFORCE, *INTERFERENCE["full-positives"][1::2])
-    for lr in RATES
-)
+MOST = _at_chosen_rate(RESRL_FULL, SHUFFLED_FULL, INTERFERENCE_FULL, SHUFFLED_INTERFERENCE_FULL)
 
 # one setting at a time, from the study's rank and the defaults of +method=resrl
 SENSITIVITY = (
@@ -185,15 +202,10 @@ REPORTS = (
         Report(f"interference-{name}-against-grpo", "interference", GRPO_SLOW if "half" in name else GRPO, own)
         for name, own in INTERFERENCE.items()
     ),
-    Report("pretrained-first", "pretrained-first", GRPO, FIRST_LOOK),
-    Report("pretrained", "pretrained", GRPO, MOST),
-    Report("pretrained-against-shuffled", "pretrained", SHUFFLED_FULL, (GRPO, RESRL_FULL)),
-    Report(
-        "pretrained-interference-against-shuffled",
-        "pretrained",
-        INTERFERENCE["full-positives"][0],
-        (GRPO, INTERFERENCE["full-positives"][1]),
-    ),
+    Report("pretrained-first", "pretrained-first", PRETRAINED_GRPO, tuple(FIRST_LOOK)),
+    Report("pretrained", "pretrained", PRETRAINED_GRPO, MOST),
+    Report("pretrained-against-shuffled", "pretrained", MOST[1], (PRETRAINED_GRPO, MOST[0])),
+    Report("pretrained-interference-against-shuffled", "pretrained", MOST[3], (PRETRAINED_GRPO, MOST[2])),
     Report("pretrained-rates", "pretrained-rates", RATED[0], RATED),
     Report("sensitivity", "sensitivity", GRPO, (RESRL, *BASELINES, *SENSITIVITY)),
 )

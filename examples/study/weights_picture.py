@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import pyarrow.parquet as pq
 import study_settings  # noqa: F401 (puts the quickstart's folder on the path)
 from matplotlib.figure import Figure
 
@@ -24,7 +23,8 @@ from matplotlib.figure import Figure
 from localise import FIRST_WRONG_CHARACTER
 from settings import SMOLLM2
 
-from verl_resrl.evaluation.settings import SETTINGS_FILE
+from verl_resrl.evaluation.finished import read_finished
+from verl_resrl.evaluation.settings import EvaluationError
 from verl_resrl.evaluation.token_view import BOTH_WEIGHTINGS, TOKENS_FILE
 from verl_resrl.report.token_lines import Page
 
@@ -67,6 +67,24 @@ def draw(views: Sequence[dict[str, Any]], problems: Sequence[dict[str, Any]], st
     plt.close(figure)
 
 
+def read_views(folder: Path) -> list[dict[str, Any]]:
+    """What ``resrl eval --token-weights`` has written.
+
+    Args:
+        folder: of the evaluation.
+
+    Raises:
+        EvaluationError: it has written nothing.
+    """
+    file = folder / TOKENS_FILE
+    if not file.exists():
+        raise EvaluationError(f"{folder} has no {TOKENS_FILE}: evaluate with --token-weights")
+    views = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    if not views:
+        raise EvaluationError(f"{file} is empty: no problem has right and wrong responses")
+    return views
+
+
 def _write(
     figure: Figure, views: Sequence[dict[str, Any]], problems: Sequence[dict[str, Any]], start: str, lines: float
 ) -> float:
@@ -96,17 +114,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("weights.png"), help="image to write (%(default)s)")
     options = parser.parse_args()
     try:
-        lines = (options.evaluation / TOKENS_FILE).read_text(encoding="utf-8").splitlines()[: options.examples]
-        settings = json.loads((options.evaluation / SETTINGS_FILE).read_text(encoding="utf-8"))
-    except OSError as error:
-        print(
-            f"error: {options.evaluation}: resrl eval --token-weights has written nothing there ({error})",
-            file=sys.stderr,
-        )
+        problems = read_finished(options.evaluation).problems
+        views = read_views(options.evaluation)[: options.examples]
+    except EvaluationError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    views = [json.loads(line) for line in lines]
-    rows = pq.read_table(settings["data"], columns=["prompt", "reward_model"]).to_pylist()
-    draw(views, [rows[view["problem"]] for view in views], options.start, options.out)
+    draw(views, [problems[view["problem"]].row for view in views], options.start, options.out)
     print(f"{options.out}: problems {', '.join(str(view['problem']) for view in views)}")
     return 0
 

@@ -144,7 +144,7 @@ def test_averages_agree_with_those_of_hugging_face(vllm_task: Path, whole: Path,
 
 
 def test_prompts_that_do_not_fit_in_one_batch_are_each_prefilled_whole(vllm_task: Path, tmp_path: Path) -> None:
-    """vLLM splits the last prompt of a full batch, and samples with a seed of their own then fail on a CPU."""
+    """VLLM splits the last prompt of a full batch, and samples with a seed of their own then fail on a CPU."""
     rows = [row(i) | {"prompt": [{"role": "user", "content": " ".join([f"t{i % 40 + 3}"] * 55)}]} for i in range(150)]
     write_rows(tmp_path / "data.parquet", *rows)
     more = ["--data", f"{tmp_path}/data.parquet", "--n", "1", "--max-tokens", "4", "--max-prompt-tokens", "60"]

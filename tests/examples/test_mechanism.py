@@ -10,6 +10,7 @@ import interference_error
 import mechanism
 import pytest
 import torch
+from mixed_groups import NO_GROUPS
 from one_step import NONE, REVERSED, WEIGHTINGS, Group, log_probs, steps, weights_of_group
 from transformers import AutoModelForCausalLM
 
@@ -77,6 +78,8 @@ def test_the_command(
     result, shown = json.loads(out.read_text()), capsys.readouterr().out
     assert len(result["groups"]) == 3
     assert set(result["rank_correlations"]) == {"alignment", "interference"}
+    assert result["origin"]["versions"]["torch"]
+    assert result["seconds"] > 0
     for name, row in result["weightings"].items():
         found = [group["outcomes"][name] for group in result["groups"] if name in group["outcomes"]]
         mean, low, high = row["right"]
@@ -95,6 +98,12 @@ def test_the_command(
     monkeypatch.setattr("sys.argv", [*sys.argv, "--rank", "3"])
     assert mechanism.main() == 1
     assert "has groups of another rank; name another file" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", [*sys.argv, "--rank", "0"])
+    assert mechanism.main() == 1
+    assert capsys.readouterr().err == "error: ResRL: rank=0 must be an integer in [1, infinity)\n"
+    monkeypatch.setattr("sys.argv", [*sys.argv, "--rank", "4", "--out", str(task / "config.json")])
+    assert mechanism.main() == 1
+    assert "config.json is not what this command writes; name another file" in capsys.readouterr().err
 
     monkeypatch.setattr("sys.argv", ["mechanism.py", str(task), str(task / "none.parquet"), *reward])
     assert mechanism.main() == 1
@@ -116,3 +125,8 @@ def test_what_sparse_errors_and_few_directions_cost(
     assert few["rank_correlation"] < 0.99
     assert few["weights"] > 1e-3
     assert f"rank 8  top_tokens 4  rank_correlation {few['rank_correlation']:.5g}" in capsys.readouterr().out
+    (tmp_path / "reward.py").write_text("def compute_score(*_, **__):\n    return 0.0\n")
+    nothing = ["--groups", "2", "--rollouts", "2", "--max-tokens", "4", "--reward-file", str(tmp_path / "reward.py")]
+    monkeypatch.setattr("sys.argv", ["x.py", str(task), str(task / "data.parquet"), *nothing])
+    assert interference_error.main() == 1
+    assert capsys.readouterr().err.endswith(f"error: {NO_GROUPS}\n")

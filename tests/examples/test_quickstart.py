@@ -15,7 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import checkpoints
 import evaluate
+import identities
 import inputs
 import process
 import pyarrow as pa
@@ -26,9 +28,11 @@ import report
 import training
 import warm_start
 from rich.console import Console
-from settings import KNOBS, METHODS, QuickstartError, Settings, fingerprint, help_text
+from settings import FROM_HUB, KNOBS, METHODS, SMOLLM2, QuickstartError, Settings, fingerprint, help_text
 from sometimes import keep_sometimes_solved
+from starts import STARTS
 
+from verl_resrl.evaluation.models import TRACKER
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.runs.files import read_metrics
 from verl_resrl.tasks.countdown import compute_score
@@ -107,9 +111,9 @@ def make_run(settings):
     return quickstart.Quickstart(settings, gpu=False, console=Console(file=io.StringIO()))
 
 
-def ids(settings):
-    run = make_run(settings)
-    return run.data_id, run.start_id, *(run._training_id(method) for method in METHODS)
+def ids(settings, gpu=False):
+    trainings = [identities.training_id(method, settings, gpu) for method in METHODS]
+    return identities.data_id(settings), identities.start_id(settings), *trainings
 
 
 def test_results_of_other_settings_are_never_reused(tmp_path):
@@ -124,6 +128,26 @@ def test_results_of_other_settings_are_never_reused(tmp_path):
     assert [a != b for a, b in zip(rank, trainings, strict=True)] == [method == "resrl" for method in METHODS]
 
 
+@pytest.mark.parametrize("start", FROM_HUB)
+def test_results_of_one_start_are_never_taken_for_those_of_another(tmp_path, start):
+    others = [settings_in(tmp_path, START=other) for other in STARTS if other != start]
+    found = set(ids(settings_in(tmp_path, START=start)))
+    assert not any(found & set(ids(other)) for other in others)
+
+
+def test_another_content_of_the_reward_file_is_another_run(tmp_path):
+    reward = tmp_path / "reward.py"
+    found = []
+    for text in ("a = 1", "a = 2"):
+        reward.write_text(text)
+        settings = settings_in(tmp_path, START=SMOLLM2, REWARD_FILE=reward)
+        data, start, *trainings = ids(settings)
+        choice, evaluations = (f(settings, gpu=False) for f in (identities.candidates_id, identities.evaluation_id))
+        found.append(((data, start), {*trainings, choice, evaluations}))
+    assert found[0][0] == found[1][0]
+    assert not found[0][1] & found[1][1]
+
+
 def test_knobs_that_change_no_result_do_not_start_a_run_anew(tmp_path):
     base = settings_in(tmp_path)
     for change in ({"steps": 80}, {"save_every": 3}, {"methods": ("grpo",)}, {"eval_samples": 32}):
@@ -132,8 +156,7 @@ def test_knobs_that_change_no_result_do_not_start_a_run_anew(tmp_path):
 
 def test_a_run_on_a_gpu_is_another_one_and_so_is_its_attention(tmp_path, monkeypatch):
     def training_id(gpu):
-        run = quickstart.Quickstart(settings_in(tmp_path), gpu, Console(file=io.StringIO()))
-        return run._training_id("resrl")
+        return identities.training_id("resrl", settings_in(tmp_path), gpu)
 
     monkeypatch.setitem(sys.modules, "flash_attn", None)
     without = training_id(gpu=True)
@@ -144,7 +167,7 @@ def test_a_run_on_a_gpu_is_another_one_and_so_is_its_attention(tmp_path, monkeyp
 def test_fewer_steps_than_trained_are_refused(tmp_path):
     settings = settings_in(tmp_path, STEPS=5, METHODS="grpo")
     run = make_run(settings)
-    make_checkpoints(tmp_path / f"grpo-{run._training_id('grpo')}", [40], "40")
+    make_checkpoints(tmp_path / f"grpo-{identities.training_id('grpo', settings, gpu=False)}", [40], "40")
     with pytest.raises(QuickstartError, match="already holds 40 steps; set STEPS=40 or another OUT"):
         run._training("grpo", "model", (), ())
 
@@ -279,7 +302,7 @@ def make_checkpoints(folder, steps, note):
         model.mkdir(parents=True)
         (model / "config.json").write_text("{}")
     if note is not None:
-        (folder / "checkpoints" / training.TRACKER).write_text(note)
+        (folder / "checkpoints" / TRACKER).write_text(note)
 
 
 @pytest.mark.parametrize(
@@ -295,15 +318,15 @@ def make_checkpoints(folder, steps, note):
 )
 def test_a_run_continues_from_the_newest_whole_checkpoint(tmp_path, steps, note, newest):
     make_checkpoints(tmp_path, steps, note)
-    assert training.finished_step(tmp_path) == newest
+    assert checkpoints.finished_step(tmp_path) == newest
     whole = [path.name for path in tmp_path.glob("checkpoints/global_step_*") if int(path.name[12:]) <= newest]
-    training._tidy(tmp_path, keep_older=True)
+    checkpoints.tidy(tmp_path, keep_older=True)
     assert sorted(path.name for path in tmp_path.glob("checkpoints/global_step_*")) == sorted(whole)
-    training._tidy(tmp_path, keep_older=False)
+    checkpoints.tidy(tmp_path, keep_older=False)
     left = [path.name for path in tmp_path.glob("checkpoints/global_step_*")]
     assert left == ([f"global_step_{newest}"] if newest else [])
-    assert training.finished_step(tmp_path) == newest
-    tracker = tmp_path / "checkpoints" / training.TRACKER
+    assert checkpoints.finished_step(tmp_path) == newest
+    tracker = tmp_path / "checkpoints" / TRACKER
     assert (tracker.read_text() if tracker.exists() else "0") == str(newest)
 
 
@@ -314,8 +337,8 @@ def test_older_checkpoints_keep_their_weights_alone(tmp_path):
         (actor / "lora_adapter").mkdir()
         for name in ("huggingface/config.json", "optim_world_size_1_rank_0.pt", "../data.pt", "lora_adapter/a"):
             (actor / name).write_text("")
-    (tmp_path / "checkpoints" / training.TRACKER).write_text("2")  # the third is being written
-    training._keep_weights_of_older(tmp_path)
+    (tmp_path / "checkpoints" / TRACKER).write_text("2")  # the third is being written
+    checkpoints.keep_weights_of_older(tmp_path)
     left = {
         step: sorted(
             str(path.relative_to(tmp_path / f"checkpoints/global_step_{step}"))
@@ -327,7 +350,7 @@ def test_older_checkpoints_keep_their_weights_alone(tmp_path):
     assert left[1] == ["actor/huggingface/config.json"]
     assert left[2] == left[3]
     assert len(left[2]) == 4
-    assert training.finished_step(tmp_path) == 2
+    assert checkpoints.finished_step(tmp_path) == 2
 
 
 def test_metrics_of_several_attempts_are_merged_by_step(tmp_path):
@@ -520,7 +543,7 @@ def test_evaluation_of_a_random_model_counts_what_the_verifier_says(tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "c/samples.jsonl").read_text().splitlines()]
     solved = {number: [row["correct"] for row in rows if row["problem"] == number] for number in range(3)}
     assert {len(both) for both in solved.values()} == {8}
-    kept = keep_sometimes_solved(tmp_path / "test.parquet", tmp_path / "c", tmp_path / "kept.parquet")
+    kept = keep_sometimes_solved(tmp_path / "c", tmp_path / "kept.parquet")
     assert kept == sum(0 < sum(both) < 8 for both in solved.values()) > 0
     (tmp_path / "run").mkdir()
     evaluate.share_evaluation(start, tmp_path / "run", 0)

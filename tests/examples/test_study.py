@@ -14,28 +14,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 from common import Common, num_phases
-from localise import measure
-from origin import origin_of_runs
+from interference_error import dense
+from localise import _first_wrong, measure
+from one_step import Group
+from origin import code_of_results, origin_of_results
 from rich.console import Console
-from settings import COUNTDOWN, QuickstartError
+from settings import COUNTDOWN, SMOLLM2, QuickstartError
 from sometimes import keep_sometimes_solved
 from study import Study
 from study_settings import SIZES, SMALLEST, StudySettings
 from tables import results_table
 from trainings import Training, _shares_of_the_cores, run_trainings
 from variants import OWN_SEEDS, REPORTS, Report
-from warm_start import character_tokenizer, small_model
 
+from tests.examples.finished import small_model_in, write_finished
+from tests.integration.agent_loops import byte_tokenizer
 from tests.integration.test_composition import flat_composed
 from verl_resrl import ResRLConfig, token_weights
-from verl_resrl.evaluation.generate import load_model
-from verl_resrl.evaluation.problems import read_problems
-from verl_resrl.evaluation.samples import SAMPLES_FILE
-from verl_resrl.evaluation.states import response_states
+from verl_resrl.evaluation.generate import load_model, load_tokenizer
+from verl_resrl.evaluation.problems import Problem, read_problems
+from verl_resrl.evaluation.samples import Sample
+from verl_resrl.evaluation.states import response_ids, response_states
 from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,10 +119,10 @@ def test_group_sizes_are_half_and_double_that_of_the_others(tmp_path: Path) -> N
 
 
 def test_origin_names_commit_versions_and_machine() -> None:
-    origin = origin_of_runs("abc")
+    origin = origin_of_results()
     head = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     assert (origin["commit"] or "").removesuffix("+changes") == head.stdout.strip()
-    assert origin["code"] == "abc"
+    assert origin["code"] == code_of_results()
     assert origin["versions"]["torch"].split("+")[0] == torch.__version__.split("+")[0]  # one may say which CUDA
     assert origin["processor"]
     assert origin["cores"] >= 1
@@ -126,19 +130,24 @@ def test_origin_names_commit_versions_and_machine() -> None:
 
 def test_only_problems_that_are_sometimes_solved_are_kept(tmp_path: Path) -> None:
     assert num_phases(study(tmp_path).settings) + 2 == num_phases(study(tmp_path, SIZE="135m").settings)
-    write_parquet(generate_problems(4, 1, seed=0)[0], "train", tmp_path / "train.parquet")
-    verdicts = {0: (True, True), 1: (False, True), 2: (False, False), 3: (True, False)}
-    rows = [{"problem": number, "correct": right} for number, both in verdicts.items() for right in both]
-    (tmp_path / SAMPLES_FILE).write_text("".join(json.dumps(row) + "\n" for row in reversed(rows)))
-    with pytest.raises(QuickstartError, match="is not a finished evaluation"):
-        keep_sometimes_solved(tmp_path / "train.parquet", tmp_path, tmp_path / "kept.parquet")
-    (tmp_path / "summary.json").write_text("{}")
-    keep_sometimes_solved(tmp_path / "train.parquet", tmp_path, tmp_path / "kept.parquet")
-    every, kept = (pq.read_table(tmp_path / name).to_pylist() for name in ("train.parquet", "kept.parquet"))
-    assert kept == [every[1], every[3]]
-    (tmp_path / SAMPLES_FILE).write_text(json.dumps(rows[0]) + "\n")
+    write_parquet(generate_problems(5, 1, seed=0)[0], "train", tmp_path / "short.parquet")
+    short = pq.read_table(tmp_path / "short.parquet")
+    long = short.slice(0, 1).to_pylist()
+    long[0]["prompt"][0]["content"] *= 5  # is left out, so that problem 0 is row 1
+    pq.write_table(pa.concat_tables([pa.Table.from_pylist(long, short.schema), short]), tmp_path / "train.parquet")
+    model, attempts = small_model_in(tmp_path / "model"), {0: "11", 1: "01", 2: "00", 3: "10", 4: "00000000" + "1"}
+    responses = {number: [("1", verdict == "1") for verdict in found] for number, found in attempts.items()}
+
+    def kept_of(name: str, responses: dict[int, list[tuple[str, bool]]]) -> list[dict[str, Any]]:
+        folder = write_finished(tmp_path / name, model, tmp_path / "train.parquet", responses, max_prompt_tokens=24)
+        assert keep_sometimes_solved(folder, tmp_path / "kept.parquet") == 2
+        kept = pq.read_table(tmp_path / "kept.parquet")
+        assert kept.schema.equals(short.schema)
+        return kept.to_pylist()
+
+    assert kept_of("some", responses) == [short.to_pylist()[number] for number in (1, 3)]
     with pytest.raises(QuickstartError, match="the start solves none or all of 1 problems each time"):
-        keep_sometimes_solved(tmp_path / "train.parquet", tmp_path, tmp_path / "kept.parquet")
+        kept_of("none", {0: responses[0]})
 
 
 TRAINER = """
@@ -151,6 +160,7 @@ for step in (1, 2):
     tokenizer = character_tokenizer()
     small_model(tokenizer, step).save_pretrained(model)
     tokenizer.save_pretrained(model)
+    (model.parent / "optim_world_size_1_rank_0.pt").write_text("")
     Path("checkpoints/latest_checkpointed_iteration.txt").write_text(str(step))
     with open(os.environ["VERL_FILE_LOGGER_PATH"], "a") as file:
         file.write(json.dumps({{"step": step, "data": {{"critic/score/mean": 0.5}}}}) + "\\n")
@@ -164,7 +174,8 @@ def training(folder: Path, name: str, program: str) -> Training:
     (start / "summary.json").write_text("{}")
     evaluation = ["eval", "--data", str(folder / "test.parquet"), "--reward-file", str(COUNTDOWN), "--n", "2"]
     evaluation += ["--limit", "2", "--max-tokens", "4", "--run", str(folder / name)]
-    return Training(name, folder / name, [sys.executable, "-c", program], evaluation, start, 2, 1)
+    command = [sys.executable, "-c", program]
+    return Training(name, folder / name, command, evaluation, start, 2, 1, code_of_results())
 
 
 def test_trainings_are_trained_and_evaluated_and_one_that_fails_stops_no_other(tmp_path: Path) -> None:
@@ -180,8 +191,29 @@ def test_trainings_are_trained_and_evaluated_and_one_that_fails_stops_no_other(t
     for step in (1, 2):
         summary = json.loads((good.folder / "evaluations" / f"step_{step}" / "summary.json").read_text())
         assert summary["overall"]["num_samples"] == 2
+        actor = good.folder / f"checkpoints/global_step_{step}/actor"
+        assert [path.name for path in actor.iterdir()] == ["huggingface"]  # a finished training needs no more
+    origin = json.loads((good.folder / "origin.json").read_text())
+    assert origin["seconds"] > 0
+    assert origin["code"] == code_of_results()
     assert run_trainings([good], 1, Console(file=output)) == []
     assert "1 of 1 trainings: done before" in output.getvalue()
+
+
+def test_a_training_is_not_continued_by_another_command_or_other_sources(tmp_path: Path) -> None:
+    def failure(run: Training) -> str:
+        (line,) = run_trainings([run], 1, Console(file=io.StringIO()))
+        return line
+
+    bad = training(tmp_path, "bad", "raise SystemExit('OSError: full')")
+    assert "OSError: full" in failure(bad)
+    first = json.loads((bad.folder / "origin.json").read_text())
+    assert "OSError: full" in failure(bad)
+    again = json.loads((bad.folder / "origin.json").read_text())
+    assert again["date"] == first["date"]
+    assert again["seconds"] > first["seconds"]
+    assert "was trained by another command" in failure(replace(bad, command=[*bad.command, "x=1"]))
+    assert "the sources were changed while the study runs" in failure(replace(bad, code="of yesterday"))
 
 
 def test_training_that_was_killed_before_its_evaluation_is_not_trained_again(tmp_path: Path) -> None:
@@ -213,7 +245,7 @@ def test_an_error_that_nobody_expects_ends_all_trainings_and_is_not_swallowed(
     assert "[/some/path]" in run_trainings([bad], 1, Console(file=output, width=200))[0]
     assert "[/some/path]" in output.getvalue()
     slow = training(tmp_path, "slow", "import time; time.sleep(600)")
-    monkeypatch.setattr("trainings._Board.show", lambda *_: 1 / 0)
+    monkeypatch.setattr("trainings.Board.show", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run_trainings([slow, slow], 1, Console(file=output))
 
@@ -277,33 +309,37 @@ def test_ctrl_c_ends_every_training(tmp_path: Path) -> None:
 
 def test_areas_are_those_of_the_weights_at_the_verifiers_tokens(tmp_path: Path) -> None:
     """Responses whose first wrong character is known, weighed another way and compared pair by pair."""
-    tokenizer = character_tokenizer()
-    small_model(tokenizer, 0).save_pretrained(tmp_path / "model")
-    tokenizer.save_pretrained(tmp_path / "model")
+    model_folder = small_model_in(tmp_path / "model")
+    tokenizer = load_tokenizer(str(model_folder))
     problem = generate_problems(1, 1, seed=0)[1][0]
     write_parquet([problem], "test", tmp_path / "test.parquet")
     right = right_answer(problem)
     wrong = right[:-1] + ("1" if right[-1] != "1" else "2")  # only the last digit of the last result
     first_wrong = {wrong: len(wrong) - 1, "=8*96,": 0, "*1,2+3=7:": 0}
     texts = [*first_wrong, right, right]
-    with (tmp_path / SAMPLES_FILE).open("w") as file:
-        for number, text in enumerate(texts):
-            sample = {"problem": 0, "sample": number, "data_source": "countdown", "prompt": "", "response": text}
-            sample |= {"score": 0.0, "correct": text == right, "answer": None, "finished": True}
-            file.write(json.dumps(sample | {"num_tokens": len(text) + 1}) + "\n")
+    responses = {0: [(text, text == right) for text in texts]}
+    evaluation = write_finished(tmp_path / "evaluation", model_folder, tmp_path / "test.parquet", responses)
     settings = study(tmp_path).settings.common()
-    areas = measure(tmp_path, str(tmp_path / "model"), tmp_path / "test.parquet", settings)
+    areas = measure(evaluation, settings)
 
     ids = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
     prompt = read_problems([tmp_path / "test.parquet"], tokenizer, 16)[0].prompt_ids
-    hidden = response_states(load_model(str(tmp_path / "model")), prompt, ids).hidden["last", "predicting"]
+    model = load_model(str(model_folder))
+    states = response_states(model, prompt, ids, top_tokens=model.config.vocab_size)
+    hidden = states.hidden["last", "predicting"]
     sequence = torch.repeat_interleave(torch.arange(len(ids)), torch.tensor([len(one) for one in ids]))
     correct = torch.tensor([text == right for text in texts])
-    weights = token_weights(hidden, sequence, torch.zeros(len(ids), dtype=torch.int64), correct, ResRLConfig(rank=16))
+    group = (sequence, torch.zeros(len(ids), dtype=torch.int64), correct)
+    weights = token_weights(hidden, *group, ResRLConfig(rank=16)).weights
+    assert states.predictions is not None
+    whole = dense(states.predictions, Group(prompt, ids, correct)).float()
+    by_interference = ResRLConfig(weighting="interference")
+    interference = token_weights(hidden, *group, by_interference, interference=whole).weights
     positions = [list(range(len(one))) for one in ids]
     by_hand = {
         "position": positions,
-        "residual, predicting": [weights.weights[sequence == row].tolist() for row in range(len(ids))],
+        "residual, predicting": [weights[sequence == row].tolist() for row in range(len(ids))],
+        "interference": [interference[sequence == row].tolist() for row in range(len(ids))],
     }
     for name, scores in by_hand.items():
         marked = [
@@ -313,7 +349,36 @@ def test_areas_are_those_of_the_weights_at_the_verifiers_tokens(tmp_path: Path) 
         wins = [(a > b) + 0.5 * (a == b) for a in first for b in others]
         assert areas[name]["first_auc"] == pytest.approx(sum(wins) / len(wins))
         assert areas[name]["num_responses"] == 3
-    assert areas["residual, predicting"]["first_auc"] not in (0.5, areas["shuffled"]["first_auc"])
+    found = [areas[name]["first_auc"] for name in ("residual, predicting", "interference", "shuffled")]
+    assert len({0.5, *found}) == 4
+    nothing = write_finished(tmp_path / "nothing", model_folder, tmp_path / "test.parquet", {0: [(right, True)]})
+    with pytest.raises(ValueError, match="no problem has both right and wrong responses"):
+        measure(nothing, settings)
+
+
+def test_places_that_cannot_be_measured_are_told_and_the_reports_are_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("localisation: nothing there")
+
+    made: list[str] = []
+    monkeypatch.setattr("common.prepare", lambda *_: places(tmp_path))
+    monkeypatch.setattr("trainings.run_trainings", lambda *_: ["a training"])
+    monkeypatch.setattr("localise.measure", refuse)
+    monkeypatch.setattr(Study, "_report", lambda _, report, done: made.append(report.name))
+    assert study(tmp_path).run() == ["a training", "localisation: nothing there"]
+    assert made == [report.name for report in REPORTS if report.suite == "methods"]
+
+
+def test_a_first_wrong_character_of_several_tokens_has_its_place() -> None:
+    """Each byte of it is a token."""
+    tokenizer = byte_tokenizer()
+    sample = Sample(0, 0, "", "", "\u20ac 5 + 3 = 9", 0.0, False, None, 0, True)
+    ids = response_ids(sample, tokenizer)
+    problem = Problem("", [], {"reward_model": {"ground_truth": "5+3"}})
+    assert tokenizer.decode(ids[:-1]) == sample.response
+    assert tokenizer.decode(ids[_first_wrong(sample, ids, tokenizer, problem, SMOLLM2)]) == "9"
 
 
 def right_answer(problem) -> str:  # type: ignore[no-untyped-def]

@@ -13,10 +13,11 @@ from matplotlib.patches import Rectangle
 from settings import SMALL, SMOLLM2
 from weights_picture import first_wrong_token
 
+from tests.examples.finished import small_model_in, write_finished
 from verl_resrl.evaluation.token_view import TOKENS_FILE
 from verl_resrl.report.styles import WEIGHT_COLOURS
 from verl_resrl.report.token_lines import Page
-from verl_resrl.tasks.word_problems_data import generate_problems, write_parquet
+from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
 
 def test_tokens_stand_in_lines_on_the_colours_of_their_weights() -> None:
@@ -66,15 +67,19 @@ def test_the_first_wrong_token(start: str, tokens: list[str], truth: str, expect
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     problems, _ = generate_problems(3, 0, seed=0)
-    write_parquet(problems, "test", tmp_path / "data.parquet", 0)
-    (tmp_path / "settings.json").write_text(json.dumps({"data": [str(tmp_path / "data.parquet")]}))
-    weights = {"residual": [0.1, 0.9], "interference": [0.4, 0.5]}
-    negative = {"tokens": ["12", "<|im_end|>"], "weights_by": weights}
-    rows = [{"problem": number, "negative": negative, "positive": {"tokens": ["34"]}} for number in (0, 2)]
-    monkeypatch.setattr("sys.argv", ["x", str(tmp_path), "--out", str(tmp_path / "picture.png")])
+    write_parquet(problems, "test", tmp_path / "data.parquet")
+    model = small_model_in(tmp_path / "model")
+    folder = write_finished(tmp_path / "evaluation", model, tmp_path / "data.parquet", {0: [("1", True), ("2", False)]})
+    monkeypatch.setattr("sys.argv", ["x", str(folder), "--start", SMALL, "--out", str(tmp_path / "picture.png")])
     assert weights_picture.main() == 1
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path}: resrl eval --token-weights has written nothing")
-    (tmp_path / TOKENS_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert capsys.readouterr().err == f"error: {folder} has no tokens.jsonl: evaluate with --token-weights\n"
+    (folder / TOKENS_FILE).write_text("")
+    assert weights_picture.main() == 1
+    assert capsys.readouterr().err.endswith("tokens.jsonl is empty: no problem has right and wrong responses\n")
+    weights = {"residual": [0.1, 0.9], "interference": [0.4, 0.5]}
+    negative = {"tokens": ["1", "<|im_end|>"], "weights_by": weights}
+    rows = [{"problem": number, "negative": negative, "positive": {"tokens": ["34"]}} for number in (0, 2)]
+    (folder / TOKENS_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert weights_picture.main() == 0
     assert capsys.readouterr().out == f"{tmp_path}/picture.png: problems 0, 2\n"
     assert (tmp_path / "picture.png").stat().st_size > 5000

@@ -14,7 +14,7 @@ from typing import Any
 from verl_resrl.evaluation.context import context_of
 from verl_resrl.evaluation.generate import HFGenerator, Job, Response, Sampling, load_tokenizer
 from verl_resrl.evaluation.judge import Judge
-from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, read_problems
+from verl_resrl.evaluation.problems import Problem, check_model, check_parquet, problems_of
 from verl_resrl.evaluation.rating import codeforces_summary, rating_of, read_users
 from verl_resrl.evaluation.samples import SAMPLES_FILE, Sample, open_samples
 from verl_resrl.evaluation.settings import EvaluationError, Settings, claim_folder, write_json
@@ -64,14 +64,7 @@ def evaluate(settings: Settings, folder: Path, judge: Judge, report: Report) -> 
     with open_samples(folder) as file:
         tokenizer = load_tokenizer(settings.model)
         context = context_of(settings.model)
-        longest = settings.max_prompt_tokens if context is None else min(settings.max_prompt_tokens, context - 1)
-        problems = read_problems(
-            [Path(file) for file in settings.data],
-            tokenizer,
-            longest,
-            settings.limit,
-            settings.chat_template_kwargs,
-        )
+        problems = problems_of(settings, tokenizer, context)
         judge.check([problem.row for problem in problems])
         if settings.codeforces_users and all(rating_of(problem) is None for problem in problems):
             raise EvaluationError("--codeforces-users: none of these problems is one of Codeforces with a rating")

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from verl_resrl.evaluation.settings import HUB_NAME, EvaluationError
+from verl_resrl.evaluation.settings import HUB_NAME, EvaluationError, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,22 @@ class Problem:
     prompt: str
     prompt_ids: list[int]
     row: dict[str, Any]
+
+
+def problems_of(settings: Settings, tokenizer: Any, context: int | None) -> list[Problem]:
+    """The problems of an evaluation: those whose prompt leaves the model room for a response.
+
+    Args:
+        settings: of the evaluation.
+        tokenizer: of its model.
+        context: of its model in tokens; None if it is not known.
+
+    Raises:
+        EvaluationError: as ``read_problems``.
+    """
+    longest = settings.max_prompt_tokens if context is None else min(settings.max_prompt_tokens, context - 1)
+    files = [Path(file) for file in settings.data]
+    return read_problems(files, tokenizer, longest, settings.limit, settings.chat_template_kwargs)
 
 
 def read_problems(

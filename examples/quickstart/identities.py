@@ -1,0 +1,100 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Names of results: fingerprints of all settings and sources that they depend on, so that they are never mixed up.
+
+The user's files count by path, size and time, or by their content where they are code.
+"""
+
+import hashlib
+from pathlib import Path
+
+from settings import ROOT, Settings, fingerprint, source_fingerprint
+from sometimes import ATTEMPTS
+from starts import STARTS
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = ROOT / "verl_resrl"
+
+
+def data_id(settings: Settings) -> str:
+    """Name the problems.
+
+    Args:
+        settings: of the run.
+    """
+    files = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in (*settings.train_files, *settings.val_files)]
+    if files:
+        return fingerprint(files=files)
+    sources = [HERE / "starts.py", *STARTS[settings.start].data_sources]
+    return fingerprint(start=settings.start, seed=settings.seed, code=source_fingerprint(sources))
+
+
+def start_id(settings: Settings) -> str:
+    """Name the model to start from.
+
+    Args:
+        settings: of the run.
+    """
+    if settings.model is not None:
+        return fingerprint(model=settings.model)
+    code = source_fingerprint(STARTS[settings.start].model_sources)
+    return fingerprint(model={"data": data_id(settings), "seed": settings.seed, "code": code})
+
+
+def candidates_id(settings: Settings, gpu: bool) -> str:
+    """Name the choice of the problems that the start sometimes solves; it lies in the folder of the start.
+
+    Args:
+        settings: of the run.
+        gpu: whether there is a GPU to use.
+    """
+    numbers = [ATTEMPTS, STARTS[settings.start].candidates, settings.max_prompt, settings.max_response]
+    return fingerprint(numbers=numbers, reward=_reward(settings), gpu=gpu)
+
+
+def training_id(method: str, settings: Settings, gpu: bool) -> str:
+    """Name the training of a method; the number of steps is no part of it.
+
+    Args:
+        method: what is trained.
+        settings: of the run.
+        gpu: whether there is a GPU to use.
+    """
+    from training import attention
+
+    s = settings
+    package = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.yaml")]
+    return fingerprint(
+        start=start_id(s),
+        data=data_id(s),
+        numbers=[s.seed, s.prompts, s.rollouts, s.mini_batch, s.lr, s.max_prompt, s.max_response],
+        rank=s.rank if method == "resrl" else None,
+        reward=_reward(s),
+        verl_args=s.verl_args,
+        gpu=attention(s.verl_args) if gpu else None,
+        code=source_fingerprint(sorted(file for file in package if PACKAGE / "evaluation" not in file.parents)),
+    )
+
+
+def evaluation_id(settings: Settings, gpu: bool) -> str:
+    """Name what the evaluations of all models have in common; each lies in the folder of its model.
+
+    Args:
+        settings: of the run.
+        gpu: whether there is a GPU to use.
+    """
+    s = settings
+    generator = [PACKAGE / "cpu" / name for name in ("attention.py", "generate.py")]
+    return fingerprint(
+        data=data_id(s),
+        numbers=[s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response],
+        reward=_reward(s),
+        gpu=gpu,
+        code=source_fingerprint([HERE / "evaluate.py", *sorted((PACKAGE / "evaluation").glob("*.py")), *generator]),
+    )
+
+
+def _reward(settings: Settings) -> tuple[str, str] | None:
+    """Path and content of the reward function; None where verl chooses."""
+    file = settings.reward_file
+    return None if file is None else (str(file), hashlib.sha256(file.read_bytes()).hexdigest())
