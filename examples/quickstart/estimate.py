@@ -3,12 +3,17 @@
 """How long a run with a pretrained model will take, roughly, before anything starts: its FLOP over what is measured."""
 
 import time
+from dataclasses import dataclass
 
 import torch
 from settings import QuickstartError, Settings
+from sometimes import ATTEMPTS
+from starts import STARTS
 
 # FLOP per parameter and token: a forward pass, and one with its backward pass
 FORWARD, UPDATE = 2, 6
+# the supervised start goes back through the upper layers alone, in larger products: SmolLM2-135M took that much
+SUPERVISED = 1.8
 DECODING = 2  # times the FLOP of a forward pass: the products are of few rows, and sampling comes on top
 RESPONSE_SHARE = 0.5  # of the longest response, and of the longest prompt
 # of the matrix products' speed, for padding, logits and what is computed twice to save memory: a step of SmolLM2-135M
@@ -56,25 +61,41 @@ def flop_per_second(device: str) -> float:
     return done * 2 * len(matrix) * SIZE**2 / (time.perf_counter() - start)
 
 
-def seconds_of_run(settings: Settings, parameters: int, rate: float) -> tuple[float, float]:
-    """Estimate the trainings, and the evaluations.
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of the phases of a run, from its beginning.
+
+    Attributes:
+        start: supervised start, and the choice of the problems that it sometimes solves; 0 for the user's own model.
+        trainings: all of them.
+        evaluations: all of them.
+    """
+
+    start: float
+    trainings: float
+    evaluations: float
+
+
+def estimate(settings: Settings, parameters: int, rate: float) -> Estimate:
+    """Estimate the phases of a run.
 
     Args:
         settings: of the run.
         parameters: of the model.
         rate: FLOP a second of matrix products, as ``flop_per_second`` measures it.
-
-    Returns:
-        Seconds of all trainings, and of all evaluations.
     """
     prompt, response = (RESPONSE_SHARE * length for length in (settings.max_prompt, settings.max_response))
-    sampled, read = response * parameters * FORWARD * DECODING, (prompt + response) * parameters * (FORWARD + UPDATE)
-    methods = len(settings.methods)
     rate *= EFFICIENCY
-    step = settings.prompts * settings.rollouts * (sampled + read) / rate
-    training = methods * (SECONDS_TO_START + settings.steps * step)
-    evaluated = (methods + 1) * settings.eval_problems * settings.eval_samples
-    return training, evaluated * sampled / rate
+    sampling = response * parameters * FORWARD * DECODING / rate
+    reading = (prompt + response) * parameters / rate
+    start = 0.0
+    if settings.model is None:
+        ours = STARTS[settings.start]
+        start = ours.sizes[0] * reading * SUPERVISED + ours.candidates * ATTEMPTS * sampling
+    step = settings.prompts * settings.rollouts * (sampling + reading * (FORWARD + UPDATE))
+    evaluated = (len(settings.methods) + 1) * settings.eval_problems * settings.eval_samples
+    trainings = len(settings.methods) * (SECONDS_TO_START + settings.steps * step)
+    return Estimate(start, trainings, evaluated * sampling)
 
 
 def sentence(settings: Settings, parameters: int, rate: float) -> str:
@@ -85,11 +106,13 @@ def sentence(settings: Settings, parameters: int, rate: float) -> str:
         parameters: of the model.
         rate: FLOP a second.
     """
-    training, evaluation = seconds_of_run(settings, parameters, rate)
+    found = estimate(settings, parameters, rate)
+    parts = {"start": found.start, "trainings": found.trainings, "evaluations": found.evaluations}
     return (
-        f"trainings and evaluations: about {_time(training + evaluation)}, of which evaluation {_time(evaluation)}: "
+        f"from the beginning it takes about {_time(sum(parts.values()))} "
+        f"({', '.join(f'{name} {_time(seconds)}' for name, seconds in parts.items() if seconds)}): "
         f"{parameters / 1e6:,.0f} million parameters, {rate / 1e9:,.0f} GFLOP/s measured, responses taken to be half "
-        "as long as they may be"
+        "as long as they may be, downloads aside"
     )
 
 

@@ -67,7 +67,7 @@ def plot_pass_at_k(evaluations: Mapping[str, Mapping], path: Path) -> None:
         axes.plot(ks, [figure["mean"] for figure in result["pass_at_k"].values()], marker="o", label=name)
     axes.set_xscale("log", base=2)
     axes.set_xticks(ks, [str(k) for k in ks])
-    axes.set(xlabel="k", ylabel="Pass@k", title="Held-out problems solved within k responses")
+    axes.set(xlabel="k", ylabel="Pass@k", ylim=(0, 1), title="Held-out problems solved within k responses")
     _save(figure, path)
 
 
@@ -117,7 +117,6 @@ def write_report(
 
 def _save(figure: Figure, path: Path) -> None:
     axes = figure.axes[0]
-    axes.set_ylim(0, 1)
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()

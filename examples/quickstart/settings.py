@@ -269,8 +269,10 @@ def help_text() -> str:
     for title, knobs in (("What to run", KNOBS), ("What to install, and for which device", INSTALL_KNOBS)):
         lines += [f"{title}:"]
         lines += [f"  {knob.name:16}{knob.meaning} [{_default(knob)}]" for knob in knobs]
-    lines += [f"Defaults for {' and '.join(REWARDS)}, and with {OWN}:"]
-    lines += [f"  {name:16}" + "".join(f"{values[name]:8}" for values in DEFAULTS.values()) for name in DEFAULTS[OWN]]
+    lines += ["Defaults by START, and with a MODEL of one's own:"]
+    rows = {"": {start: start for start in DEFAULTS}}
+    rows |= {name: {start: values[name] for start, values in DEFAULTS.items()} for name in DEFAULTS[OWN]}
+    lines += [f"  {name:16}" + "".join(f"{text:14}" for text in row.values()) for name, row in rows.items()]
     return "\n".join(line.rstrip() for line in lines)
 
 

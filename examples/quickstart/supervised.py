@@ -3,7 +3,6 @@
 """The supervised start of a pretrained model: a short training on worked solutions, so that it is sometimes right."""
 
 import ctypes
-import gc
 import math
 import os
 import random
@@ -16,6 +15,8 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from verl_resrl.evaluation.generate import free_memory
 
 BATCH = 8
 PEAK_LR = 3e-4
@@ -68,8 +69,8 @@ def supervised_start(
 
 
 def _give_back_memory() -> None:
-    """Return to the system what glibc keeps for later: 1.7 GB here, which the trainings that follow can use."""
-    gc.collect()
+    """Return what PyTorch and glibc (1.7 GB here) keep for later: the trainings that follow can use it."""
+    free_memory()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

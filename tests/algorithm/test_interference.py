@@ -223,12 +223,12 @@ def test_groups_without_it_are_nan() -> None:
     ).shape == (0,)
 
 
-@pytest.mark.parametrize("field", ["head_inputs", "probs"])
-def test_what_is_not_finite_stops_or_is_left_out(field: str) -> None:
+@pytest.mark.parametrize(("field", "name"), [("head_inputs", "head inputs"), ("probs", "probabilities")])
+def test_what_is_not_finite_stops_or_is_left_out(field: str, name: str) -> None:
     batch = random_batch()
     place = int((batch.group == 6).nonzero()[0])
     getattr(batch, field)[place, 0] = torch.nan
-    with pytest.raises(NonFiniteError, match="of 1 response tokens"):
+    with pytest.raises(NonFiniteError, match=f"ResRL: {name} of 1 response tokens"):
         batch.interference(60, ResRLConfig(rank=6))
     result = batch.interference(60, ResRLConfig(rank=6, on_failure="fallback"))
     assert torch.equal(result.isnan(), batch.group == 6)
@@ -242,3 +242,10 @@ def test_wrong_shapes_are_named() -> None:
         interference(batch.head_inputs, batch.token_ids, ids, probs[:, :3], *rest)
     with pytest.raises(ValueError, match=r"head_inputs must be .* not .* of torch.float64"):
         interference(batch.head_inputs.double(), batch.token_ids, ids, probs, *rest)
+    with pytest.raises(ValueError, match=r"top_ids must be \(\d+, m\) of torch.int64"):
+        interference(batch.head_inputs, batch.token_ids, ids[:, 0], probs, *rest)
+    with pytest.raises(ValueError, match=r"token_ids must be \(\d+,\) of torch.int64"):
+        interference(batch.head_inputs, batch.token_ids[1:], ids, probs, *rest)
+    zeros_and_ones = (batch.sequence_ids, batch.group_ids, batch.is_positive.long())
+    with pytest.raises(ValueError, match=r"is_positive must be \(\d+,\) of torch.bool, not .* of torch.int64"):
+        interference(batch.head_inputs, batch.token_ids, ids, probs, *zeros_and_ones)

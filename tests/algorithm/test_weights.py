@@ -153,7 +153,10 @@ GOOD = make_inputs([[(5, True), (6, False)]], 8, seed=0)
     ("change", "message"),
     [
         ({"hidden": GOOD.hidden[0]}, r"hidden must be \(num_tokens, hidden_size\) .* not \(8,\) of torch.float32"),
-        ({"hidden": GOOD.hidden.double()}, r"hidden must be .* float32 or bfloat16, not \(11, 8\) of torch.float64"),
+        (
+            {"hidden": GOOD.hidden.double()},
+            r"hidden must be .* or torch.bfloat16, not \(11, 8\) of torch.float64",
+        ),
         ({"hidden": GOOD.hidden.half()}, r"hidden must be .* of torch.float16"),
         (
             {"sequence_ids": GOOD.sequence_ids[:-1]},
@@ -163,10 +166,10 @@ GOOD = make_inputs([[(5, True), (6, False)]], 8, seed=0)
         ({"sequence_ids": GOOD.sequence_ids + 1}, r"sequence_ids must be in \[0, 2\), .* not in \[1, 2\]"),
         ({"sequence_ids": GOOD.sequence_ids - 1}, r"sequence_ids must be in \[0, 2\), .* not in \[-1, 0\]"),
         ({"group_ids": GOOD.group_ids[:1]}, r"is_positive must be \(1,\) of torch.bool, not \(2,\)"),
-        ({"group_ids": GOOD.group_ids[None]}, r"group_ids must be \(num_sequences,\) of int64, not \(1, 2\) of"),
+        ({"group_ids": GOOD.group_ids[None]}, r"group_ids must be \(num_sequences,\) of torch.int64, not \(1, 2\) of"),
         (
             {"group_ids": GOOD.group_ids.float()},
-            r"group_ids must be \(2,\) of torch.int64, not \(2,\) of torch.float32",
+            r"group_ids must be \(num_sequences,\) of torch.int64, not \(2,\) of torch.float32",
         ),
         (
             {"is_positive": GOOD.is_positive.float()},

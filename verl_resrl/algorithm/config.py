@@ -7,8 +7,16 @@ from dataclasses import dataclass
 
 ON_FAILURE = ("stop", "fallback")
 HIDDEN_OFFLOAD = ("auto", "cpu", "device")
-WEIGHTING = ("residual", "uniform", "entropy", "interference", "interference_reversed", "nthr")
-NEED_LOGITS = ("interference", "interference_reversed", "nthr")  # weightings that look at the model's predictions
+SCORES = {  # what each weighting looks at
+    "residual": "residual",
+    "uniform": "residual",
+    "entropy": "entropy",
+    "interference": "interference",
+    "interference_reversed": "interference",
+    "nthr": "interference",
+}
+WEIGHTING = tuple(SCORES)
+NEED_LOGITS = tuple(name for name, score in SCORES.items() if score == "interference")
 HIDDEN_STATE_AT = ("predicting", "consuming")
 LAYERS = ("last", "penultimate", "middle")
 

@@ -110,8 +110,9 @@ def chunks_of_groups(tokens: Tokens, ids: Tensor, limit: float, exchange: Exchan
     Returns:
         (first, last + 1) of each run.
     """
-    support = torch.unique(_keys(tokens.group[tokens.positive], ids[tokens.positive])) // VOCABULARY
-    rows = exchange.sum(torch.bincount(support, minlength=tokens.num_groups)).tolist()
+    of_groups = zip(*(part.split(tokens.counts().tolist()) for part in (ids, tokens.positive)), strict=True)
+    support = torch.tensor([len(torch.unique(own[positive])) for own, positive in of_groups], device=ids.device)
+    rows = exchange.sum(support).tolist()
     starts, used = [0], 0
     for group, more in enumerate(rows):
         if used + more > limit and group > starts[-1]:

@@ -14,7 +14,7 @@ ROWS_AT_A_TIME = 1024  # of the check for states that are not finite, which a CP
 
 
 class NonFiniteError(ValueError):
-    """Hidden states are NaN or infinite.
+    """Hidden states, or what else stands for tokens, are NaN or infinite.
 
     Attributes:
         sequences: (n,) int64, sequences of this rank that have such tokens; empty if only other ranks do.
@@ -43,7 +43,9 @@ def active_groups(group: Tensor, positive: Tensor, num_groups: int, config: ResR
     return (positives >= config.min_positive_tokens) & (negatives > 0)
 
 
-def non_finite_groups(tokens: Tokens, sequence_ids: Tensor, config: ResRLConfig, exchange: Exchange) -> Tensor:
+def non_finite_groups(
+    tokens: Tokens, sequence_ids: Tensor, config: ResRLConfig, exchange: Exchange, name: str = "hidden states"
+) -> Tensor:
     """Tell which groups have a hidden state that is NaN or infinite.
 
     Args:
@@ -51,6 +53,7 @@ def non_finite_groups(tokens: Tokens, sequence_ids: Tensor, config: ResRLConfig,
         sequence_ids: (num_rows,) int64, the sequence of each token, for the error.
         config: settings.
         exchange: to the ranks that hold the rest of the batch.
+        name: of what stands in ``tokens.hidden``, for the error.
 
     Returns:
         (num_groups,) bool, on all ranks the same.
@@ -62,6 +65,6 @@ def non_finite_groups(tokens: Tokens, sequence_ids: Tensor, config: ResRLConfig,
     bad = tokens.where(~torch.isfinite(torch.cat(sums)))
     per_group = exchange.sum(bad.counts())
     if config.on_failure == "stop" and per_group.any():
-        message = f"ResRL: hidden states of {int(per_group.sum())} response tokens are NaN or infinite; check the model"
+        message = f"ResRL: {name} of {int(per_group.sum())} response tokens are NaN or infinite; check the model"
         raise NonFiniteError(torch.unique(sequence_ids[bad.row]), message)
     return per_group > 0

@@ -16,11 +16,11 @@ of tokens with a large error.
 import torch
 from torch import Tensor
 
+from verl_resrl.algorithm.arguments import check_tensor, tokens_of
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.error_matrix import BYTES_OF_ENTRY, ErrorMatrix, chunks_of_groups
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.groups import active_groups, non_finite_groups
-from verl_resrl.algorithm.sampling import hash64, positions_in_runs
 from verl_resrl.algorithm.shared_subspaces import subspaces_of_groups
 from verl_resrl.algorithm.subspace import Subspaces, take
 from verl_resrl.algorithm.threads import for_each
@@ -79,29 +79,15 @@ def interference(
     """
     config = ResRLConfig() if config is None else config
     exchange = Exchange() if exchange is None else exchange
-    n, m = len(token_ids), top_ids.shape[1] if top_ids.dim() == 2 else 0
-    _check("head_inputs", head_inputs, (n, head_inputs.shape[-1]), torch.float32, torch.bfloat16)
-    for name, vector in (("token_ids", token_ids), ("sequence_ids", sequence_ids)):
-        _check(name, vector, (n,), torch.int64)
-    _check("top_ids", top_ids, (n, m), torch.int64)
-    _check("top_probs", top_probs, (n, m), torch.float32)
-    _check("group_ids", group_ids, (len(is_positive),), torch.int64)
-    if top_slopes is not None:
-        _check("top_slopes", top_slopes, (n, m), torch.float32)
-    if token_keys is None:
-        if exchange.size > 1:
-            raise ValueError("ResRL: token_keys must be given with an exchange: sequence ids are those of one rank")
-        token_keys = hash64(sequence_ids, positions_in_runs(sequence_ids))
-
-    all_group_ids = torch.unique(exchange.gather(torch.unique(group_ids)))
-    tokens = Tokens(
-        hidden=head_inputs,
-        row=torch.arange(n, device=token_ids.device),
-        group=torch.searchsorted(all_group_ids, group_ids)[sequence_ids],
-        positive=is_positive[sequence_ids],
-        key=token_keys,
-        num_groups=len(all_group_ids),
+    tokens, _ = tokens_of(
+        head_inputs, sequence_ids, group_ids, is_positive, token_keys, config, exchange, name="head_inputs"
     )
+    n, m = len(head_inputs), top_ids.shape[-1]
+    check_tensor("token_ids", token_ids, (n,), torch.int64)
+    check_tensor("top_ids", top_ids, (n, "m"), torch.int64)
+    check_tensor("top_probs", top_probs, (n, m), torch.float32)
+    if top_slopes is not None:
+        check_tensor("top_slopes", top_slopes, (n, m), torch.float32)
     usable = _finite(tokens, top_probs, sequence_ids, config, exchange)
     usable &= active_groups(tokens.group, tokens.positive, tokens.num_groups, config, exchange)
     result = torch.full((n,), torch.nan, device=token_ids.device)
@@ -132,8 +118,8 @@ def prediction_errors(
 def _finite(tokens: Tokens, top_probs: Tensor, sequence_ids: Tensor, config: ResRLConfig, exchange: Exchange) -> Tensor:
     """(num_groups,) bool: groups all of whose head inputs and probabilities are finite."""
     probabilities = Tokens(top_probs, tokens.row, tokens.group, tokens.positive, tokens.key, tokens.num_groups)
-    bad = [non_finite_groups(part, sequence_ids, config, exchange) for part in (tokens, probabilities)]
-    return ~(bad[0] | bad[1])
+    bad = non_finite_groups(tokens, sequence_ids, config, exchange, "head inputs")
+    return ~(bad | non_finite_groups(probabilities, sequence_ids, config, exchange, "probabilities"))
 
 
 def _scores(tokens: Tokens, ids: Tensor, errors: Tensor, config: ResRLConfig, seed: int, exchange: Exchange) -> Tensor:
@@ -186,9 +172,3 @@ def _coordinates(tokens: Tokens, counts: Tensor, directions: Tensor, size: int) 
 
     for_each(project, range(len(ends)), result.device)
     return result
-
-
-def _check(name: str, tensor: Tensor, shape: tuple[int, ...], *dtypes: torch.dtype) -> None:
-    if tuple(tensor.shape) != shape or tensor.dtype not in dtypes:
-        wanted, given = " or ".join(map(str, dtypes)), f"{tuple(tensor.shape)} of {tensor.dtype}"
-        raise ValueError(f"ResRL: {name} must be {shape} of {wanted}, not {given}")

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from verl_resrl.algorithm.config import NEED_LOGITS, ResRLConfig
+from verl_resrl.algorithm.arguments import check_tensor, tokens_of
+from verl_resrl.algorithm.config import NEED_LOGITS, SCORES, ResRLConfig
 from verl_resrl.algorithm.controls import shuffled_weights
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.groups import active_groups, non_finite_groups
 from verl_resrl.algorithm.nthr import nthr_weights, share_of_right
 from verl_resrl.algorithm.residual import choose_backend, residual_and_alignment
-from verl_resrl.algorithm.sampling import hash64, positions_in_runs
 from verl_resrl.algorithm.shared_subspaces import subspaces_of_groups
-from verl_resrl.algorithm.tokens import Tokens
 from verl_resrl.algorithm.weighting import weights_of_negatives
 
 
@@ -87,25 +86,10 @@ def token_weights(
     """
     config = ResRLConfig() if config is None else config
     exchange = Exchange() if exchange is None else exchange
-    _check_arguments(hidden, sequence_ids, group_ids, is_positive, config, token_keys)
+    tokens, group_of_sequence = tokens_of(hidden, sequence_ids, group_ids, is_positive, token_keys, config, exchange)
     _check_scores(config, entropy, interference, len(hidden))
     device = sequence_ids.device
     backend = choose_backend(backend, hidden.dtype, device, min(config.rank, hidden.shape[1]))
-    if token_keys is None:
-        if exchange.size > 1:
-            raise ValueError("ResRL: token_keys must be given with an exchange: sequence ids are those of one rank")
-        token_keys = hash64(sequence_ids, positions_in_runs(sequence_ids))
-
-    all_group_ids = torch.unique(exchange.gather(torch.unique(group_ids)))
-    group_of_sequence = torch.searchsorted(all_group_ids, group_ids)
-    tokens = Tokens(
-        hidden=hidden,
-        row=torch.arange(len(hidden), device=device),
-        group=group_of_sequence[sequence_ids],
-        positive=is_positive[sequence_ids],
-        key=token_keys,
-        num_groups=len(all_group_ids),
-    )
     active = active_groups(tokens.group, tokens.positive, tokens.num_groups, config, exchange)
     weights = torch.ones(len(hidden), device=device)
     residual, alignment = torch.full_like(weights, torch.nan), torch.full_like(weights, torch.nan)
@@ -134,12 +118,13 @@ def token_weights(
         tokens = tokens.of_groups(~spoiled)
         if config.weighting == "nthr":
             assert interference is not None
-            share = share_of_right(group_of_sequence, is_positive, len(all_group_ids), exchange)[active]
+            share = share_of_right(group_of_sequence, is_positive, len(active), exchange)[active]
             sequence = sequence_ids[tokens.row]
             weights[tokens.row] = nthr_weights(interference[tokens.row], tokens, sequence, share, config.beta, exchange)
         negatives = tokens.where(~tokens.positive)
         if config.weighting != "nthr":
-            score = {"entropy": entropy, **dict.fromkeys(NEED_LOGITS, interference)}.get(config.weighting, residual)
+            scores = {"residual": residual, "entropy": entropy, "interference": interference}
+            score = scores[SCORES[config.weighting]]
             assert score is not None
             weights[negatives.row] = weights_of_negatives(score[negatives.row], negatives, config, exchange)
         if config.shuffle:
@@ -148,45 +133,9 @@ def token_weights(
     return TokenWeights(weights, residual, alignment, active, non_finite)
 
 
-def _check_arguments(
-    hidden: Tensor,
-    sequence_ids: Tensor,
-    group_ids: Tensor,
-    is_positive: Tensor,
-    config: ResRLConfig,
-    token_keys: Tensor | None,
-) -> None:
-    if not isinstance(config, ResRLConfig):
-        raise ValueError(f"ResRL: config must be a ResRLConfig, not {type(config).__name__}")
-    if hidden.dim() != 2 or hidden.dtype not in (torch.float32, torch.bfloat16):
-        raise ValueError(f"ResRL: hidden must be (num_tokens, hidden_size) of float32 or bfloat16, not {_kind(hidden)}")
-    if group_ids.dim() != 1:
-        raise ValueError(f"ResRL: group_ids must be (num_sequences,) of int64, not {_kind(group_ids)}")
-    _check_vector("sequence_ids", sequence_ids, len(hidden), torch.int64)
-    _check_vector("group_ids", group_ids, len(group_ids), torch.int64)
-    _check_vector("is_positive", is_positive, len(group_ids), torch.bool)
-    if token_keys is not None:
-        _check_vector("token_keys", token_keys, len(hidden), torch.int64)
-    if len(sequence_ids) and not 0 <= int(sequence_ids.min()) <= int(sequence_ids.max()) < len(group_ids):
-        raise ValueError(
-            f"ResRL: sequence_ids must be in [0, {len(group_ids)}), the number of sequences, "
-            f"not in [{int(sequence_ids.min())}, {int(sequence_ids.max())}]"
-        )
-
-
 def _check_scores(config: ResRLConfig, entropy: Tensor | None, interference: Tensor | None, length: int) -> None:
-    needed = {"entropy": "entropy", **dict.fromkeys(NEED_LOGITS, "interference")}.get(config.weighting)
     for name, score in (("entropy", entropy), ("interference", interference)):
         if score is not None:
-            _check_vector(name, score, length, torch.float32)
-        elif name == needed:
+            check_tensor(name, score, (length,), torch.float32)
+        elif name == SCORES[config.weighting]:
             raise ValueError(f"ResRL: weighting={config.weighting!r} needs {name}, (num_tokens,) of torch.float32")
-
-
-def _check_vector(name: str, vector: Tensor, length: int, dtype: torch.dtype) -> None:
-    if vector.shape != (length,) or vector.dtype != dtype:
-        raise ValueError(f"ResRL: {name} must be ({length},) of {dtype}, not {_kind(vector)}")
-
-
-def _kind(tensor: Tensor) -> str:
-    return f"{tuple(tensor.shape)} of {tensor.dtype}"

@@ -40,7 +40,7 @@ from verl_resrl.integration.failed_rewards import (
     message,
 )
 from verl_resrl.integration.faults import GuardedEngineMixin, step_of
-from verl_resrl.integration.head_tap import HeadStates, logit_cap
+from verl_resrl.integration.head_tap import HeadStates, bytes_of_a_row, logit_cap
 from verl_resrl.integration.metrics import fallback_metrics, group_metrics
 from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
 
@@ -166,7 +166,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
         """
         assert self._states is not None
         sequences = data[_ROW].cpu()
-        self._states.store(hidden, sequences, starts)
+        self._states.store(hidden, sequences, starts, sum(map(bytes_of_a_row, head or ())))
         if self._head_states is not None:
             assert head is not None
             self._head_states.store(*head, sequences, starts)

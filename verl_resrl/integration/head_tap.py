@@ -80,6 +80,11 @@ def unpacked(packed: Tensor, capped: bool) -> tuple[Tensor, Tensor, Tensor | Non
     return ids.long(), probs, slopes
 
 
+def bytes_of_a_row(tensor: Tensor) -> int:
+    """Bytes of a row of an (n, ...) tensor."""
+    return tensor[:1].nbytes
+
+
 class HeadStates:
     """Head inputs and predictions of selected response tokens of a batch, gathered micro-batch by micro-batch.
 
@@ -109,7 +114,7 @@ class HeadStates:
             sequences: as in ``ResponseStates.store``, like starts.
             starts: likewise.
         """
-        self._inputs.store(inputs, sequences, starts)
+        self._inputs.store(inputs, sequences, starts, bytes_of_a_row(predictions))
         self._predictions.store(predictions, sequences, starts)
 
     @property

@@ -167,16 +167,17 @@ class ResponseStates:
         self._buffer: Tensor | None = None
         self._missing = len(self.sequence_ids)
 
-    def store(self, hidden: Tensor, sequences: Tensor, starts: Tensor) -> None:
+    def store(self, hidden: Tensor, sequences: Tensor, starts: Tensor, more_bytes: int = 0) -> None:
         """Copy what is wanted of one micro-batch.
 
         Args:
             hidden: (n, d) hidden states of all positions of the micro-batch.
             sequences: (m,) int64 on the CPU, sequences of the micro-batch, numbered as in the whole batch.
             starts: (m,) int64 on the CPU, row of ``hidden`` at which each of them begins.
+            more_bytes: that will be kept of each token besides, and for which there must be room on the device too.
         """
         if self._buffer is None:
-            self._buffer = _allocate(len(self.sequence_ids), hidden, self._offload)
+            self._buffer = _allocate(len(self.sequence_ids), hidden, self._offload, more_bytes)
         count = self._count[sequences]
         within = torch.arange(int(count.sum())) - (count.cumsum(0) - count).repeat_interleave(count)
         target = self._first[sequences].repeat_interleave(count) + within
@@ -202,7 +203,7 @@ class ResponseStates:
         return self._buffer
 
 
-def _allocate(num_tokens: int, like: Tensor, offload: str) -> Tensor:
+def _allocate(num_tokens: int, like: Tensor, offload: str, more_bytes: int) -> Tensor:
     """(num_tokens, d) buffer for hidden states like those given, on their device or in pinned host memory."""
     shape = (num_tokens, like.shape[1])
     if like.device.type == "cpu":
@@ -210,6 +211,7 @@ def _allocate(num_tokens: int, like: Tensor, offload: str) -> Tensor:
     device = torch.get_device_module(like.device)
     # what the allocator holds without using it is as good as free
     free = device.mem_get_info()[0] + device.memory_reserved() - device.memory_allocated()
-    if waits_on_device(offload, hidden_bytes(*shape, like.element_size()), free):
+    wanted = hidden_bytes(*shape, like.element_size()) + num_tokens * more_bytes
+    if waits_on_device(offload, wanted, free):
         return like.new_empty(shape)
     return torch.empty(shape, dtype=like.dtype, pin_memory=True)
