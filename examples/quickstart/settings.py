@@ -268,7 +268,7 @@ def help_text() -> str:
     ]
     for title, knobs in (("What to run", KNOBS), ("What to install, and for which device", INSTALL_KNOBS)):
         lines += [f"{title}:"]
-        lines += [f"  {knob.name:16}{knob.meaning} [{_default(knob)}]" for knob in knobs]
+        lines += [f"  {knob.name:17}{knob.meaning} [{_default(knob)}]" for knob in knobs]
     lines += ["Defaults by START, and with a MODEL of one's own:"]
     rows = {"": {start: start for start in DEFAULTS}}
     rows |= {name: {start: values[name] for start, values in DEFAULTS.items()} for name in DEFAULTS[OWN]}

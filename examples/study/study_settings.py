@@ -151,7 +151,7 @@ def help_text() -> str:
     ]
     for title, knobs in (("What to run", KNOBS), ("What to install, and for which device", INSTALL_KNOBS)):
         lines += [f"{title}:"]
-        lines += [f"  {knob.name:16}{knob.meaning} [{knob.default or 'not set'}]" for knob in knobs]
+        lines += [f"  {knob.name:17}{knob.meaning} [{knob.default or 'not set'}]" for knob in knobs]
     return "\n".join(lines)
 
 
