@@ -8,7 +8,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from settings import COUNTDOWN, SMALL, Settings
+from knobs import COUNTDOWN, SMALL
+from settings import Settings
 from starts import STARTS, TEST_FILE, TRAIN_FILE
 from training import verl_command
 

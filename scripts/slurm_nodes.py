@@ -17,7 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples" / "quickstart")]  # neither is installed
 
-from settings import Knob, QuickstartError, Settings
+from knobs import Knob
+from settings import QuickstartError, Settings
 
 from benchmarks.script import begin, end
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from settings import SMALL, Settings
+from knobs import SMALL
+from settings import Settings
 
 from verl_resrl.evaluation import evaluate as evaluation
 from verl_resrl.evaluation.generate import choose_backend

@@ -8,7 +8,9 @@ The user's files count by path, size and time, or by their content where they ar
 import hashlib
 from pathlib import Path
 
-from settings import ROOT, Settings, fingerprint, source_fingerprint
+from fingerprints import fingerprint, source_fingerprint
+from knobs import ROOT
+from settings import Settings
 from sometimes import ATTEMPTS
 from starts import STARTS
 

@@ -10,7 +10,7 @@ source "$ROOT/scripts/setup_env.sh"
 
 if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
     python=$(find_python)
-    exec "$python" "$ROOT/examples/quickstart/settings.py"
+    exec "$python" "$ROOT/examples/quickstart/knobs.py"
 fi
 extras=
 if [[ ${START:-} == smollm2-135m ]]; then

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from settings import COUNTDOWN, FROM_HUB, ROOT, SMALL, SMOLLM2, WORD_PROBLEMS, QuickstartError
+from knobs import COUNTDOWN, FROM_HUB, ROOT, SMALL, SMOLLM2, WORD_PROBLEMS
+from settings import QuickstartError
 from smollm2 import PARAMETERS
 
 from verl_resrl.evaluation.progress import Phases

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Protocol
 
 from checkpoints import finished_step, keep_weights_of_older, tidy
+from knobs import ON_CPU
 from process import child
-from settings import ON_CPU, QuickstartError, Settings
+from settings import QuickstartError, Settings
 
 REWARD = "critic/score/mean"  # verl's name of the mean reward of a step
 POLL_SECONDS = 0.5

@@ -9,10 +9,8 @@ import pyarrow.parquet as pq
 from study_settings import StudySettings
 
 # isort: split
-from settings import (  # of the quickstart, whose folder study_settings puts on the path
-    SMALL,
-    Settings,
-)
+from knobs import SMALL  # of the quickstart, whose folder study_settings puts on the path
+from settings import Settings
 from sometimes import ATTEMPTS, keep_sometimes_solved
 from starts import STARTS, TEST_FILE, TRAIN_FILE
 from trainings import call

@@ -16,7 +16,8 @@ from localisation import localise, token_of_character
 from torch import Tensor
 
 # isort: split
-from settings import FROM_HUB, SMALL, SMOLLM2, Settings
+from knobs import FROM_HUB, SMALL, SMOLLM2
+from settings import Settings
 
 from verl_resrl import ResRLConfig, interference, token_weights
 from verl_resrl.evaluation.finished import read_finished

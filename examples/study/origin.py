@@ -12,7 +12,7 @@ from typing import Any
 from study_settings import ROOT
 
 # isort: split
-from settings import source_fingerprint  # of the quickstart, whose folder study_settings puts on the path
+from fingerprints import source_fingerprint  # of the quickstart, whose folder study_settings puts on the path
 
 OF_THE_START = ("starts.py", "warm_start.py", "smollm2.py", "supervised.py", "sometimes.py", "training.py")
 

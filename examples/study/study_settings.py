@@ -12,7 +12,8 @@ from variants import SUITES
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "quickstart"))
 
-from settings import FROM_HUB, INSTALL_KNOBS, SMOLLM2, Knob, QuickstartError, Settings  # noqa: E402 (its folder goes on the path first)
+from knobs import FROM_HUB, INSTALL_KNOBS, SMOLLM2, Knob  # noqa: E402 (its folder goes on the path first)
+from settings import QuickstartError, Settings  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ import study_settings  # noqa: F401 (puts the quickstart's folder on the path)
 from matplotlib.figure import Figure
 
 # isort: split
+from knobs import SMOLLM2
 from localise import FIRST_WRONG_CHARACTER
-from settings import SMOLLM2
 
 from verl_resrl.evaluation.finished import read_finished
 from verl_resrl.evaluation.settings import EvaluationError

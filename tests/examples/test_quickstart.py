@@ -27,8 +27,10 @@ import quickstart
 import report
 import training
 import warm_start
+from fingerprints import fingerprint
+from knobs import FROM_HUB, KNOBS, METHODS, SMOLLM2, help_text
 from rich.console import Console
-from settings import FROM_HUB, KNOBS, METHODS, SMOLLM2, QuickstartError, Settings, fingerprint, help_text
+from settings import QuickstartError, Settings
 from sometimes import keep_sometimes_solved
 from starts import STARTS
 
@@ -67,7 +69,7 @@ def test_defaults_and_help_name_every_knob(tmp_path):
 
 
 def test_help_needs_nothing_but_python():
-    command = [sys.executable, "-S", "-I", str(QUICKSTART / "settings.py")]
+    command = [sys.executable, "-S", "-I", str(QUICKSTART / "knobs.py")]
     assert "METHODS" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

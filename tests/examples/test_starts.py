@@ -14,8 +14,9 @@ import smollm2
 import supervised
 import torch
 import warm_start
+from knobs import DEFAULTS, FROM_HUB, OWN, SMALL, SMOLLM2, help_text
 from rich.console import Console
-from settings import DEFAULTS, FROM_HUB, OWN, SMALL, SMOLLM2, QuickstartError, Settings, help_text
+from settings import QuickstartError, Settings
 from starts import START_FILE, STARTS, TEST_FILE, TRAIN_FILE
 from transformers import AutoModelForCausalLM, AutoTokenizer
 

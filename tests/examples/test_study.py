@@ -20,11 +20,12 @@ import pytest
 import torch
 from common import Common, num_phases
 from interference_error import dense
+from knobs import COUNTDOWN, SMOLLM2
 from localise import _first_wrong, measure
 from one_step import Group
 from origin import code_of_results, origin_of_results
 from rich.console import Console
-from settings import COUNTDOWN, SMOLLM2, QuickstartError
+from settings import QuickstartError
 from sometimes import keep_sometimes_solved
 from study import Study
 from study_settings import SIZES, SMALLEST, StudySettings

@@ -15,8 +15,8 @@ import pytest
 import starts
 import study
 import variants
+from knobs import FROM_HUB
 from rich.console import Console
-from settings import FROM_HUB
 from study_settings import StudySettings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import weights_picture
+from knobs import SMALL, SMOLLM2
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
-from settings import SMALL, SMOLLM2
 from weights_picture import first_wrong_token
 
 from tests.examples.finished import small_model_in, write_finished
@@ -70,6 +70,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     write_parquet(problems, "test", tmp_path / "data.parquet")
     model = small_model_in(tmp_path / "model")
     folder = write_finished(tmp_path / "evaluation", model, tmp_path / "data.parquet", {0: [("1", True), ("2", False)]})
+    capsys.readouterr()  # of transformers
     monkeypatch.setattr("sys.argv", ["x", str(folder), "--start", SMALL, "--out", str(tmp_path / "picture.png")])
     assert weights_picture.main() == 1
     assert capsys.readouterr().err == f"error: {folder} has no tokens.jsonl: evaluate with --token-weights\n"
