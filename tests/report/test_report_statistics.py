@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from tests.report.report_runs import write_evaluation, write_run
 from verl_resrl.report.comparison import compare_runs
+from verl_resrl.report.displacement import lld_correlations
 from verl_resrl.report.matched import _why_uncovered, coverage
 from verl_resrl.report.paired import holm, paired_differences
 from verl_resrl.report.run_folders import read_runs
-from verl_resrl.report.training_charts import lld_correlations, over_seeds
+from verl_resrl.report.training_charts import over_seeds
 from verl_resrl.statistics.frontier import Path as CheckpointPath
 from verl_resrl.statistics.frontier import match
 

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A chart of the page: one plotly figure for each setting of its controls, with words that say how to read it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
 SEPARATOR = "|"  # between the settings in a figure's key
@@ -81,3 +82,18 @@ def add_band(figure: go.Figure, x: Any, low: Any, high: Any, colour: str, group:
     outline = {"mode": "lines", "line": {"width": 0}, "legendgroup": group, "showlegend": False, "hoverinfo": "skip"}
     figure.add_scatter(x=x, y=high, **outline)
     figure.add_scatter(x=x, y=low, fill="tonexty", fillcolor=colour, **outline)
+
+
+def not_logged(training: pd.DataFrame, *metrics: str, advice: str = "") -> str:
+    """A sentence if no run logged one of these metrics, else nothing.
+
+    Args:
+        training: of ``tables.training_table``.
+        *metrics: that a chart needs.
+        advice: to be added.
+    """
+    logged: Sequence[str] = sorted(set(training["metric"]) & set(metrics))
+    if len(logged) == len(metrics):
+        return ""
+    missing = [metric for metric in metrics if metric not in logged]
+    return f"No run logged {missing[0]}{' and others' if len(missing) > 1 else ''}.{advice}"

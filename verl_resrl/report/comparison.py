@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from verl_resrl.report.differing_settings import differing_settings
+from verl_resrl.report.displacement import lld_correlations
 from verl_resrl.report.evaluation_charts import above_one, sources_of
 from verl_resrl.report.matched import matched_differences
 from verl_resrl.report.paired import paired_differences
@@ -26,7 +27,6 @@ from verl_resrl.report.tables import (
     problem_table,
     training_table,
 )
-from verl_resrl.report.training_charts import lld_correlations
 from verl_resrl.runs.files import flat
 
 PACKAGE = "verl_resrl"

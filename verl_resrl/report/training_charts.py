@@ -1,21 +1,19 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training logs -> learning curves, diagnostics of ResRL, and the proxy of Lazy Likelihood Displacement."""
+"""Training logs -> learning curves, and what ResRL reports of itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from scipy import stats
 
-from verl_resrl.report.chart import Chart, add_band, empty_figure, key
+from verl_resrl.report.chart import Chart, add_band, empty_figure, key, not_logged
+from verl_resrl.report.displacement import displacement_charts
 from verl_resrl.report.styles import WEIGHT_COLOURS, Style
 
 WINDOWS = (1, 10)  # steps averaged; the page shows the last one first
 BINS = [f"resrl/weight_bin_{i}" for i in range(len(WEIGHT_COLOURS))]
-PROXY, MEASURED, RANK_CORRELATION = "resrl/lld_proxy", "resrl/lld_measured", "resrl/lld_rank_correlation"
-PREDICTED, RANK_OF_INTERFERENCE = "resrl/lld_predicted", "resrl/lld_rank_correlation_interference"
 BAND = "Line: mean over seeds. Band: smallest to largest seed."
 
 # metric, title, unit, how to read it
@@ -79,7 +77,7 @@ def learning_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> dict
         figures = {key(metric): _curves(training, metric, "", 1, styles) for metric in validation}
         how = f"What verl logged on validation data while training. {BAND}"
         charts["validation"] = Chart("validation", "Validation during training", how, ("validation",), figures)
-    return charts
+    return charts | displacement_charts(training, styles)
 
 
 def validation_metrics(training: pd.DataFrame) -> list[str]:
@@ -104,7 +102,7 @@ def diagnostic_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> di
         "tokens. Close together, the subspace does not tell tokens apart. Means over seeds.",
         ("window",),
         {key(window): _residuals(training, window, styles) for window in WINDOWS},
-        _not_logged(training, "resrl/residual_q20", "resrl/residual_q80"),
+        not_logged(training, "resrl/residual_q20", "resrl/residual_q80"),
     )
     charts["weights"] = Chart(
         "weights",
@@ -113,29 +111,7 @@ def diagnostic_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> di
         "and bottom rows are by design: the quantiles map to the smallest weight and to 1.",
         ("weights_of",),
         {key(method): _weights(training, method) for method in methods_with_bins(training)},
-        _not_logged(training, *BINS),
-    )
-    charts["lld"] = Chart(
-        "lld",
-        "Likelihood displacement: proxy against measurement",
-        "One point a step. Across: the proxy, mean alignment of wrong tokens. Up: measured change of the right "
-        "responses' log-likelihood by the update. Points that fall to the right mean that the proxy warns in the right "
-        "direction; a cloud without slope, that it does not. Both also drift with training, so a correlation over "
-        "steps is no proof that one causes the other.",
-        (),
-        {"": _against_measured(training, PROXY, "proxy", styles)},
-        _not_logged(training, PROXY, MEASURED, advice=" Train with measure_lld=true."),
-    )
-    charts["predicted"] = Chart(
-        "predicted",
-        "Likelihood displacement: prediction against measurement",
-        "One point a step. Across: what pushing down the wrong responses is predicted to do to the right ones, from "
-        "interference, weights and advantages, before the update; left of 0 it harms them; the scale says nothing. Up: "
-        "measured change of the right responses' log-likelihood by the update, in which their own push has its part, "
-        "too. Points that rise to the right mean that displacement is foreseen.",
-        (),
-        {"": _against_measured(training, PREDICTED, "predicted", styles)},
-        _not_logged(training, PREDICTED, MEASURED, advice=" Train with measure_lld=true."),
+        not_logged(training, *BINS),
     )
     return charts
 
@@ -143,38 +119,6 @@ def diagnostic_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> di
 def methods_with_bins(training: pd.DataFrame) -> list[str]:
     """Names of the methods that logged the histogram of weights."""
     return sorted(set(training[training["metric"].isin(BINS)]["method"]))
-
-
-def lld_correlations(training: pd.DataFrame) -> list[dict]:
-    """Correlate proxy and measurement.
-
-    Args:
-        training: of ``tables.training_table``.
-
-    Returns:
-        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps", "interference_within_steps"}``: Spearman's
-        rank correlation of the proxy with the measured drop (minus the change) over the steps of a run, and the means
-        of those that were logged within a step, of the proxy and of interference. None where undefined or not logged.
-    """
-    rows = []
-    for (method, seed), run in training[training["metric"].isin([PROXY, MEASURED])].groupby(["method", "seed"]):
-        both = run.pivot(index="step", columns="metric", values="value").reindex(columns=[PROXY, MEASURED]).dropna()
-        if both.empty:
-            continue
-        varied = len(both) > 2 and bool((both.nunique() > 1).all())
-        over = float(stats.spearmanr(both[PROXY], -both[MEASURED]).statistic) if varied else None
-        own = training[(training["method"] == method) & (training["seed"] == seed)]
-        rows.append(
-            {"method": str(method), "seed": int(seed), "num_steps": len(both), "over_steps": over}
-            | {"within_steps": _mean_of(own, RANK_CORRELATION)}
-            | {"interference_within_steps": _mean_of(own, RANK_OF_INTERFERENCE)}
-        )
-    return rows
-
-
-def _mean_of(training: pd.DataFrame, metric: str) -> float | None:
-    logged = training[training["metric"] == metric]["value"].dropna()
-    return float(logged.mean()) if len(logged) else None
 
 
 def over_seeds(training: pd.DataFrame, metric: str, window: int) -> dict[str, pd.DataFrame]:
@@ -200,7 +144,7 @@ def _curve_chart(
     training: pd.DataFrame, metric: str, title: str, unit: str, text: str, styles: Mapping[str, Style]
 ) -> Chart:
     figures = {key(window): _curves(training, metric, unit, window, styles) for window in WINDOWS}
-    return Chart(metric, title, f"{text} {BAND}", ("window",), figures, _not_logged(training, metric))
+    return Chart(metric, title, f"{text} {BAND}", ("window",), figures, not_logged(training, metric))
 
 
 def _curves(training: pd.DataFrame, metric: str, unit: str, window: int, styles: Mapping[str, Style]) -> go.Figure:
@@ -253,33 +197,3 @@ def _weights(training: pd.DataFrame, method: str) -> go.Figure:
         hovertemplate="step %{x}, weight near %{y:.2f}: %{z:.1%} of negative tokens<extra></extra>",
     )
     return figure.update_yaxes(range=[0, 1])
-
-
-def _against_measured(training: pd.DataFrame, metric: str, label: str, styles: Mapping[str, Style]) -> go.Figure:
-    figure = empty_figure(label, "measured change")
-    wide = training[training["metric"].isin([metric, MEASURED])].pivot(
-        index=["method", "seed", "step"], columns="metric", values="value"
-    )
-    wide = wide.reindex(columns=[metric, MEASURED]).dropna().reset_index()
-    for method in (name for name in styles if (wide["method"] == name).any()):
-        part = wide[wide["method"] == method]
-        figure.add_scatter(
-            x=part[metric],
-            y=part[MEASURED],
-            mode="markers",
-            name=method,
-            marker={"color": styles[method].colour, "symbol": styles[method].symbol, "size": 7, "opacity": 0.6},
-            customdata=part[["seed", "step"]],
-            hovertemplate=f"{method} seed %{{customdata[0]}}, step %{{customdata[1]}}<br>{label} %{{x:.4g}}<br>"
-            "measured %{y:+.4g}<extra></extra>",
-        )
-    return figure
-
-
-def _not_logged(training: pd.DataFrame, *metrics: str, advice: str = "") -> str:
-    """A sentence if none of the runs logged these metrics, else nothing."""
-    logged: Sequence[str] = sorted(set(training["metric"]) & set(metrics))
-    if len(logged) == len(metrics):
-        return ""
-    missing = [metric for metric in metrics if metric not in logged]
-    return f"No run logged {missing[0]}{' and others' if len(missing) > 1 else ''}.{advice}"

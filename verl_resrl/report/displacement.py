@@ -1,0 +1,101 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""Likelihood displacement in training logs: proxy and prediction against what was measured."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import plotly.graph_objects as go
+from scipy import stats
+
+from verl_resrl.report.chart import Chart, empty_figure, not_logged
+from verl_resrl.report.styles import Style
+
+PROXY, MEASURED, RANK_CORRELATION = "resrl/lld_proxy", "resrl/lld_measured", "resrl/lld_rank_correlation"
+PREDICTED, RANK_OF_INTERFERENCE = "resrl/lld_predicted", "resrl/lld_rank_correlation_interference"
+
+
+def displacement_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> dict[str, Chart]:
+    """Draw proxy and prediction against the measured change, a point a step.
+
+    Args:
+        training: of ``tables.training_table``.
+        styles: by method.
+    """
+    charts = {}
+    charts["lld"] = Chart(
+        "lld",
+        "Likelihood displacement: proxy against measurement",
+        "One point a step. Across: the proxy, mean alignment of wrong tokens. Up: measured change of the right "
+        "responses' log-likelihood by the update. Points that fall to the right mean that the proxy warns in the right "
+        "direction; a cloud without slope, that it does not. Both also drift with training, so a correlation over "
+        "steps is no proof that one causes the other.",
+        (),
+        {"": _against_measured(training, PROXY, "proxy", styles)},
+        not_logged(training, PROXY, MEASURED, advice=" Train with measure_lld=true."),
+    )
+    charts["predicted"] = Chart(
+        "predicted",
+        "Likelihood displacement: prediction against measurement",
+        "One point a step. Across: what pushing down the wrong responses is predicted to do to the right ones, from "
+        "interference, weights and advantages, before the update; left of 0 it harms them; the scale says nothing. Up: "
+        "measured change of the right responses' log-likelihood by the update, in which their own push has its part, "
+        "too. Points that rise to the right mean that displacement is foreseen.",
+        (),
+        {"": _against_measured(training, PREDICTED, "predicted", styles)},
+        not_logged(training, PREDICTED, MEASURED, advice=" Train with measure_lld=true."),
+    )
+    return charts
+
+
+def lld_correlations(training: pd.DataFrame) -> list[dict]:
+    """Correlate proxy and measurement.
+
+    Args:
+        training: of ``tables.training_table``.
+
+    Returns:
+        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps", "interference_within_steps"}``: Spearman's
+        rank correlation of the proxy with the measured drop (minus the change) over the steps of a run, and the means
+        of those that were logged within a step, of the proxy and of interference. None where undefined or not logged.
+    """
+    rows = []
+    for (method, seed), run in training[training["metric"].isin([PROXY, MEASURED])].groupby(["method", "seed"]):
+        both = run.pivot(index="step", columns="metric", values="value").reindex(columns=[PROXY, MEASURED]).dropna()
+        if both.empty:
+            continue
+        varied = len(both) > 2 and bool((both.nunique() > 1).all())
+        over = float(stats.spearmanr(both[PROXY], -both[MEASURED]).statistic) if varied else None
+        own = training[(training["method"] == method) & (training["seed"] == seed)]
+        rows.append(
+            {"method": str(method), "seed": int(seed), "num_steps": len(both), "over_steps": over}
+            | {"within_steps": _mean_of(own, RANK_CORRELATION)}
+            | {"interference_within_steps": _mean_of(own, RANK_OF_INTERFERENCE)}
+        )
+    return rows
+
+
+def _mean_of(training: pd.DataFrame, metric: str) -> float | None:
+    logged = training[training["metric"] == metric]["value"].dropna()
+    return float(logged.mean()) if len(logged) else None
+
+
+def _against_measured(training: pd.DataFrame, metric: str, label: str, styles: Mapping[str, Style]) -> go.Figure:
+    figure = empty_figure(label, "measured change")
+    wide = training[training["metric"].isin([metric, MEASURED])].pivot(
+        index=["method", "seed", "step"], columns="metric", values="value"
+    )
+    wide = wide.reindex(columns=[metric, MEASURED]).dropna().reset_index()
+    for method in (name for name in styles if (wide["method"] == name).any()):
+        part = wide[wide["method"] == method]
+        figure.add_scatter(
+            x=part[metric],
+            y=part[MEASURED],
+            mode="markers",
+            name=method,
+            marker={"color": styles[method].colour, "symbol": styles[method].symbol, "size": 7, "opacity": 0.6},
+            customdata=part[["seed", "step"]],
+            hovertemplate=f"{method} seed %{{customdata[0]}}, step %{{customdata[1]}}<br>{label} %{{x:.4g}}<br>"
+            "measured %{y:+.4g}<extra></extra>",
+        )
+    return figure
