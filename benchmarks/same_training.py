@@ -17,7 +17,7 @@ VARIES = (
     "timing",
     "perf/",
     "resrl/seconds",
-    "resrl/peak_gb",
+    "resrl/peak_gb_max",
     "resrl/exchange_",
     "rollout_corr/",
     "training/rollout_",

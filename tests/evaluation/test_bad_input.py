@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``resrl eval`` with what can be wrong: options, models, settings, folders, foreign lines, Ctrl-C."""
 
+import errno
 import json
 import shutil
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from tests.evaluation.evaluations import REWARD, arguments, call, row, write_rows
 from verl_resrl.evaluation.judge import Judge
+from verl_resrl.evaluation.run_settings import RunSettings
 from verl_resrl.evaluation.samples import open_samples
 from verl_resrl.evaluation.settings import EvaluationError, named_file
 
@@ -206,6 +208,35 @@ def test_two_evaluations_in_one_folder_refuse(tmp_path: Path) -> None:
         open_samples(tmp_path),
     ):
         pass
+
+
+def test_a_file_system_without_locks_is_said_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with open_samples(tmp_path) as file:
+        assert file.samples == []
+    assert "cannot be locked ([Errno 37] No locks available): do not start two evaluations" in caplog.messages[0]
+
+
+def test_a_start_that_cannot_be_had_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def context(model: str) -> int:
+        asked.append(model)
+        if model == "models/elsewhere":
+            raise EvaluationError("no such model")
+        return 1024
+
+    monkeypatch.setattr("verl_resrl.evaluation.run_settings.context_of", context)
+    found = [
+        RunSettings(model).start for model in ("models/elsewhere", "owner/model", str(tmp_path), "/no/folder", None)
+    ]
+    assert found == [None, "owner/model", str(tmp_path), None, None]
+    assert asked == ["models/elsewhere", "owner/model"]
 
 
 def test_a_foreign_line_is_named(tmp_path: Path) -> None:

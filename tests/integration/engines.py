@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from tensordict import TensorDict
@@ -16,6 +17,8 @@ from verl.utils import tensordict_utils as tu
 from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig
 from verl.workers.engine import EngineRegistry
 
+from verl_resrl.integration.batch import Batch, per_response_token
+from verl_resrl.integration.batch_weights import Weighed, weight_fields
 from verl_resrl.integration.engine_settings import MODEL_TYPE
 from verl_resrl.integration.fsdp import ResRLFSDPEngineConfig
 
@@ -139,3 +142,14 @@ def last_layer_inputs(
         first = len(ids) - len(response) - {"predicting": 1, "consuming": 0}[hidden_state_at]
         states.append(hidden[first : first + len(response)])
     return states
+
+
+def show_residuals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the engine return residual and alignment of each token too: users pay for what the update needs alone."""
+
+    def fields(batch: Batch, weighed: Weighed) -> dict[str, torch.Tensor]:
+        more = {"resrl_residual": weighed.out.residual, "resrl_alignment": weighed.out.alignment}
+        shown = {name: per_response_token(values, batch, fill=torch.nan) for name, values in more.items()}
+        return weight_fields(batch, weighed) | shown
+
+    monkeypatch.setattr("verl_resrl.integration.engine.weight_fields", fields)

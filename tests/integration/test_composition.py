@@ -102,6 +102,7 @@ EXPECTED_DIFFERENCE: dict[str, dict[str, Any]] = {
         "algorithm.resrl": "${resrl}",
         "actor_rollout_ref.model.model_type": "resrl",
         "actor_rollout_ref.actor.fsdp_config._target_": "verl_resrl.integration.fsdp.ResRLFSDPEngineConfig",
+        "actor_rollout_ref.ref.fsdp_config._target_": "verl_resrl.integration.fsdp.FSDPEngineConfig",
         "actor_rollout_ref.actor.fsdp_config.resrl": "${resrl}",
         "actor_rollout_ref.actor.fsdp_config.bypass_mode": "${algorithm.rollout_correction.bypass_mode}",
         "actor_rollout_ref.actor.fsdp_config.actor_strategy": "${actor_rollout_ref.actor.strategy}",

@@ -12,7 +12,14 @@ import torch
 from transformers import AutoModelForCausalLM, Qwen3ForCausalLM
 from verl.utils import tensordict_utils as tu
 
-from tests.integration.engines import ARCHITECTURES, last_layer_inputs, make_batch, make_engine, save_model
+from tests.integration.engines import (
+    ARCHITECTURES,
+    last_layer_inputs,
+    make_batch,
+    make_engine,
+    save_model,
+    show_residuals,
+)
 from verl_resrl import ResRLConfig, token_weights
 from verl_resrl.integration.advantages import weighted_advantages
 from verl_resrl.integration.failed_rewards import Expected, MissingResponsesError
@@ -116,6 +123,7 @@ def test_weights_do_not_depend_on_how_verl_runs_the_batch(
     # verl's fused kernels replace the forward of the class: put it back for the tests that follow
     monkeypatch.setattr(Qwen3ForCausalLM, "forward", Qwen3ForCausalLM.forward)
     model_options, settings = VARIANTS[variant]
+    show_residuals(monkeypatch)
     data = make_batch(SEQUENCES)
     weights, residual = expected(qwen3, data)
     output = infer(make_engine(qwen3, RESRL, model_options), data, **settings)
@@ -172,7 +180,7 @@ def test_log_probs_are_those_of_verl(qwen3: Path) -> None:
     ours = infer(make_engine(qwen3, RESRL), make_batch(SEQUENCES))
     verls = infer(make_engine(qwen3), make_batch(SEQUENCES))
     assert torch.equal(ours["log_probs"].values(), verls["log_probs"].values())
-    assert set(ours) - set(verls) == {"resrl_weights", "resrl_residual", "resrl_alignment"}
+    assert set(ours) - set(verls) == {"resrl_weights"}
 
 
 def test_no_positive_in_the_batch(qwen3: Path) -> None:
@@ -180,7 +188,6 @@ def test_no_positive_in_the_batch(qwen3: Path) -> None:
     engine = make_engine(qwen3, RESRL)
     output = infer(engine, data)
     assert (output["resrl_weights"].values() == 1).all()
-    assert output["resrl_residual"].values().isnan().all()
     assert engine._metrics["resrl/active_group_frac"] == 0
     assert engine._metrics["resrl/inactive_all_negative_frac"] == 1
 
@@ -456,13 +463,16 @@ def mean_log_probs(engine: Any) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("settings", [{"micro_batch_size_per_gpu": 2}, {"use_dynamic_bsz": True}])
-def test_displacement_is_measured_after_the_last_mini_batch(settings: dict[str, Any], qwen3: Path) -> None:
+def test_displacement_is_measured_after_the_last_mini_batch(
+    settings: dict[str, Any], qwen3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_residuals(monkeypatch)
     engine = make_engine(qwen3, RESRL | {"measure_lld": True})
     before = mean_log_probs(engine)
     data = displaced_batch()
     output = infer(engine, data, max_token_len_per_gpu=40, **settings)
     data = with_advantages(data, output["log_probs"], DISPLACED)
-    for name in ("resrl_weights", "resrl_alignment", "resrl_interference"):
+    for name in ("resrl_weights", "resrl_interference"):
         data[name] = output[name]
     first, last = tu.index_select_tensor_dict(data, list(range(6))), tu.index_select_tensor_dict(data, [*range(6, 14)])
     measured = train(engine, first, "vanilla", micro_batch_size_per_gpu=2)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch.distributed.checkpoint import CheckpointException
 from verl.utils import tensordict_utils as tu
 
@@ -185,6 +186,7 @@ class GuardedHalfWritten(GuardedEngineMixin, HalfWritten):  # type: ignore[misc]
         (OSError(28, "No space left on device"), True),
         (RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"), True),
         (CheckpointException("write", {0: (OSError(28, "No space left on device"), None)}), True),  # of Megatron
+        (SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"), True),
         (RuntimeError("Gloo: connection closed by peer"), False),
     ],
 )

@@ -192,3 +192,41 @@ def test_a_checkpoint_of_other_ranks_is_refused(mode: str, tmp_path: Path, capsy
     StartChecks().on_job_start(config(1, 1))
     settings = [f"trainer.default_local_dir={tmp_path / 'new'}"]
     StartChecks().on_job_start(config(1, 1))
+
+
+def test_a_checkpoint_that_is_gone_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Verl would begin again at step 0, in the same folder."""
+    checkpoints, file = tmp_path / "checkpoints", data_file(tmp_path, ROW)
+    config = config_of(file, f"trainer.default_local_dir={checkpoints}", "trainer.n_gpus_per_node=1")
+    checkpoints.mkdir()
+    (checkpoints / "latest_checkpointed_iteration.txt").write_text("9")
+    gone = f"error: {checkpoints}/global_step_9, from which this run would continue, is gone or empty"
+    assert refusal(config, capsys).startswith(f"{gone} (there is no other): put the number")
+    (checkpoints / "global_step_9").mkdir()  # the ranks' parts may be on other machines
+    StartChecks().on_job_start(config)
+    for step in (7, 10):
+        (checkpoints / f"global_step_{step}" / "actor").mkdir(parents=True)
+        (checkpoints / f"global_step_{step}" / "actor" / "model_world_size_1_rank_0.pt").touch()
+    assert refusal(config, capsys).startswith(f"{gone} (the newest that is there: global_step_10): put the number")
+    (checkpoints / "latest_checkpointed_iteration.txt").write_text("10")
+    StartChecks().on_job_start(config)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("+method=w_reinforce", "resrl.lambda_pos=-1"), "error: ResRL: lambda_pos=-1 must be"),
+        (("+method=nsr", "resrl.positive_threshold=nan"), "error: ResRL: positive_threshold=nan must be"),
+        (("+method=psr", "+resrl.rnak=3"), "error: resrl got an unexpected keyword argument 'rnak'"),
+        (
+            ("+method=grpo_pos", "algorithm.use_kl_in_reward=True"),
+            "error: ResRL: algorithm.use_kl_in_reward=True would",
+        ),
+    ],
+)
+def test_settings_are_checked_with_every_method(
+    overrides: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = data_file(tmp_path, ROW)
+    config = composed(*overrides, f"data.train_files={file}", f"data.val_files=[{file}]")
+    assert refusal(config, capsys).startswith(message)

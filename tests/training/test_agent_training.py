@@ -19,7 +19,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.utils import tensordict_utils as tu
 
 from tests.integration.agent_loops import byte_tokenizer, in_turn, make_config, play
-from tests.integration.engines import last_layer_inputs, make_engine, save_model
+from tests.integration.engines import last_layer_inputs, make_engine, save_model, show_residuals
 from tests.integration.test_engine import infer
 from verl_resrl import ResRLConfig, token_weights
 from verl_resrl.cpu.hydra_callback import SelectCPU
@@ -67,7 +67,10 @@ def games(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return prepare(folder, train=PROMPTS, test=1, settings=GameSettings(rooms=1, objects=2, quest_length=1))
 
 
-def test_what_the_environment_says_has_no_part_in_the_weights(games: dict[str, Path], tmp_path: Path) -> None:
+def test_what_the_environment_says_has_no_part_in_the_weights(
+    games: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show_residuals(monkeypatch)
     row = pq.read_table(games["train"]).to_pylist()[0]
     goal = json.loads(row["reward_model"]["ground_truth"])
     config = make_config("+agent=textworld", "data.max_prompt_length=5000", "data.max_response_length=9000")

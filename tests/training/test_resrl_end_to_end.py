@@ -67,6 +67,15 @@ def test_resrl(steps: list[dict[str, Any]]) -> None:
     assert steps[0]["critic/score/mean"] != steps[1]["critic/score/mean"]
 
 
+def test_a_reference_policy_is_a_model_of_its_own(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verl builds it before the actor, in the same process, with the actor's model type."""
+    settings = ("resrl.rank=4", "trainer.total_training_steps=2", "actor_rollout_ref.actor.use_kl_loss=True")
+    first, second = run("resrl", task, tmp_path, monkeypatch, *settings)
+    assert first["actor/kl_loss"] == pytest.approx(0, abs=1e-6)
+    assert second["actor/kl_loss"] > 0
+    assert second["actor/resrl/active_group_frac"] > 0
+
+
 @pytest.mark.long
 def test_bfloat16(task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for metrics in run("resrl", task, tmp_path, monkeypatch, "resrl.rank=4", device="cpu_bf16"):

@@ -4,6 +4,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.evaluation.context import context_of
 from verl_resrl.evaluation.settings import HUB_NAME, EvaluationError, named_file
 from verl_resrl.runs.files import CONFIG, RunError, load_config
 
@@ -37,11 +39,18 @@ class RunSettings:
     threshold: float = 0.0
     resrl: Mapping[str, Any] | None = None
 
-    @property
+    @cached_property
     def start(self) -> str | None:
-        """The model, if it is here or may be on the hub."""
-        found = self.model is not None and (Path(self.model).is_dir() or HUB_NAME.fullmatch(self.model))
-        return self.model if found else None
+        """The model, if it is here or can be had from the hub."""
+        if self.model is None or Path(self.model).is_dir():
+            return self.model
+        if not HUB_NAME.fullmatch(self.model):
+            return None
+        try:
+            context_of(self.model)
+        except EvaluationError:  # a relative path from elsewhere looks like a name, and there may be no network
+            return None
+        return self.model
 
     def options(self, given: Collection[str]) -> dict[str, Any]:
         """Settings of an evaluation that follow.

@@ -4,6 +4,7 @@
 
 import fcntl
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from verl_resrl.evaluation.generate import Job
 from verl_resrl.evaluation.settings import EvaluationError
 
+logger = logging.getLogger(__name__)
 SAMPLES_FILE = "samples.jsonl"
 
 
@@ -61,6 +63,8 @@ class SamplesFile:
             raise EvaluationError(
                 f"another evaluation is writing {path}; wait for it or choose another --out"
             ) from None
+        except OSError as error:  # some network file systems have no locks
+            logger.warning("%s cannot be locked (%s): do not start two evaluations into one folder", path, error)
         self.samples = list(self._recover(path))
 
     def _recover(self, path: Path) -> Iterator[Sample]:

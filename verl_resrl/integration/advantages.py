@@ -14,7 +14,7 @@ from torch import Tensor
 from verl_resrl.algorithm.advantage import is_positive
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
-from verl_resrl.integration.batch import PADDING_UID_PREFIX, hash_of_text, outcome_scores
+from verl_resrl.integration.batch import PADDING_UID_PREFIX, hash_of_text, outcome_scores, positive_tokens
 
 OWN_ESTIMATOR = "resrl"
 SCALE_POSITIVES = (OWN_ESTIMATOR, "w_reinforce")  # estimators that multiply positive sequences by lambda_pos themselves
@@ -74,14 +74,16 @@ def negative_advantage_scale(data: TensorDict, exchange: Exchange) -> float:
     return weighted / whole if whole > 0 else 1.0
 
 
-def predicted_displacement(data: TensorDict, exchange: Exchange) -> float | None:
-    """Foresee what pushing down the wrong responses of a mini-batch does to the right ones (arXiv 2505.18830).
+def predicted_displacement(data: TensorDict, positive_threshold: float, exchange: Exchange) -> float | None:
+    """Foresee what an update on the wrong responses of a mini-batch does to the right ones (arXiv 2505.18830).
 
     To first order in the output head, a step of unit length on the negative tokens changes the positive log-likelihood
     of their groups by the sum of A_t w_t I_t: advantage, weight, interference.
 
     Args:
-        data: mini-batch with the jagged fields advantages, resrl_weights and, if it was computed, resrl_interference.
+        data: mini-batch with the jagged fields advantages, rm_scores, resrl_weights and, if it was computed,
+            resrl_interference.
+        positive_threshold: a sequence is positive when its outcome score is above.
         exchange: to the ranks that hold the rest of the mini-batch.
 
     Returns:
@@ -91,7 +93,8 @@ def predicted_displacement(data: TensorDict, exchange: Exchange) -> float | None
     if "resrl_interference" not in data:
         return None
     score, advantage = data["resrl_interference"].values().double(), data["advantages"].values().double()
-    pushes = advantage.clamp(max=0) * data["resrl_weights"].values() * score
-    positive = (advantage >= 0) & ~score.isnan()
+    positive = positive_tokens(data, positive_threshold).to(score.device)
+    pushes = torch.where(positive, 0.0, advantage * data["resrl_weights"].values() * score)
+    positive = positive & ~score.isnan()
     total, tokens = exchange.sum(torch.stack([pushes.nansum(), positive.double().sum()])).tolist()
     return total / tokens if tokens else None

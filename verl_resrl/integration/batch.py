@@ -88,6 +88,20 @@ def outcome_scores(data: TensorDict) -> Tensor:
     return torch.stack([row.sum() for row in data["rm_scores"].unbind()]).float().cpu()
 
 
+def positive_tokens(data: TensorDict, threshold: float) -> Tensor:
+    """Tell which response tokens are of positive sequences.
+
+    Args:
+        data: has the jagged fields rm_scores and response_mask.
+        threshold: a sequence is positive when its outcome score is above.
+
+    Returns:
+        (num_response_tokens,) bool on the CPU, sequence after sequence.
+    """
+    lengths = data["response_mask"].offsets().diff().cpu()
+    return torch.repeat_interleave(is_positive(outcome_scores(data), threshold), lengths)
+
+
 def hash_of_text(text: str) -> int:
     """Turn a text into 64 bits that are the same in every process; Python's own ``hash`` is not.
 

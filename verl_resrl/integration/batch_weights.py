@@ -89,11 +89,7 @@ def weights_of_batch(
 
 def weight_fields(batch: Batch, weighed: Weighed) -> dict[str, Tensor]:
     """What goes beside the log-probabilities into verl's batch: one value per response token, jagged."""
-    fields = {
-        "resrl_weights": per_response_token(weighed.out.weights, batch, fill=1.0),
-        "resrl_residual": per_response_token(weighed.out.residual, batch, fill=torch.nan),
-        "resrl_alignment": per_response_token(weighed.out.alignment, batch, fill=torch.nan),
-    }
+    fields = {"resrl_weights": per_response_token(weighed.out.weights, batch, fill=1.0)}
     if weighed.interference is not None:
         fields["resrl_interference"] = per_response_token(weighed.interference, batch, fill=torch.nan)
     return fields

@@ -26,7 +26,7 @@ from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import omega_conf_to_dataclass, validate_config
 
 from verl_resrl.integration.start_checks import check_model as check_start_model
-from verl_resrl.integration.start_checks import remarks
+from verl_resrl.integration.start_checks import check_settings, remarks
 from verl_resrl.integration.start_data import StartError, check_files
 from verl_resrl.integration.start_resume import check_resume
 from verl_resrl.tasks.length_reward import LengthScale
@@ -222,6 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 for split in ("train", "val")
                 for line in check_data(config.data[f"{split}_files"], options.missing_data_ok)
             ]
+            check_settings(config)
             check_files(config)
             check_start_model(config)
             check_resume(config)

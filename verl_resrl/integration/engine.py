@@ -111,7 +111,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
         check_sessions(data, self._adv_estimator, exchange)
         batch = read_batch(data, self._resrl, exchange)
-        missing = self._expected.missing(batch, exchange)
+        missing = self._expected.missing(data, batch, exchange)
         if missing and self._resrl.on_failure == "stop":
             raise MissingResponsesError(message(missing, step_of(data)))
         judged = {REWARD_FAILURES: float(missing), GIVEN_UP: float(given_up(data, batch.padding, exchange))}
@@ -214,7 +214,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
         weighted, plain = data.copy(), data.copy()  # shallow: verl may use the mini-batch again
         for copy, weights in ((weighted, data["resrl_weights"]), (plain, None)):
             copy["advantages"] = weighted_advantages(data, weights, self._resrl, self._adv_estimator)
-        outputs, failure = self.guarded_train_batch(weighted, plain, loss_function, self._resrl.on_failure)
+        outputs, failure = self.guarded_train_batch(weighted, plain, loss_function, self._resrl)
         metrics = outputs.get("metrics")
         if metrics is None:  # another process of this replica has the loss
             return outputs
@@ -225,7 +225,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
         own = self._metrics | fallback_metrics(self._metrics, failure, data["resrl_weights"], data["uid"], exchange)
         metrics.update({name: [value] for name, value in own.items()})
         metrics["resrl/negative_advantage_scale"] = [negative_advantage_scale(data, exchange)]
-        predicted = predicted_displacement(data, exchange)
+        predicted = predicted_displacement(data, self._resrl.positive_threshold, exchange)
         if predicted is not None:
             metrics["resrl/lld_predicted"] = [predicted]
         if self._displacement is not None and tu.get_non_tensor_data(data, key="update_lr_scheduler", default=False):

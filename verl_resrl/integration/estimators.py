@@ -25,6 +25,11 @@ from verl_resrl.algorithm.advantage import (
 from verl_resrl.algorithm.config import ResRLConfig
 
 logger = logging.getLogger(__name__)
+OWN_ESTIMATORS = ("resrl", "psr", "nsr", "w_reinforce")
+KL_IN_REWARD = (
+    "ResRL: algorithm.use_kl_in_reward=True would hide which responses are correct; set it to False and use "
+    "actor_rollout_ref.actor.use_kl_loss=True for a KL penalty"
+)
 _warned = False  # once in a process is enough
 
 
@@ -34,10 +39,7 @@ def _settings(config: Any) -> ResRLConfig:
 
 def _positive(token_level_rewards: Tensor, config: Any) -> Tensor:
     if config.get("use_kl_in_reward"):
-        raise ValueError(
-            "ResRL: algorithm.use_kl_in_reward=True would hide which responses are correct; set it to False "
-            "and use actor_rollout_ref.actor.use_kl_loss=True for a KL penalty"
-        )
+        raise ValueError(KL_IN_REWARD)
     scores, threshold = token_level_rewards.sum(-1), _settings(config).positive_threshold
     _warn_of_one_side(scores, threshold)
     return is_positive(scores, threshold)

@@ -36,25 +36,33 @@ class Expected:
     rollouts: int
     prompts: int
 
-    def missing(self, batch: Batch, exchange: Exchange) -> int:
-        """Count the responses that are missing over all ranks; an agent may return more than one trajectory of each.
+    def missing(self, data: TensorDict, batch: Batch, exchange: Exchange) -> int:
+        """Count the responses that are missing over all ranks; the trajectories of an agent's session are one.
 
         Args:
-            batch: of this rank.
+            data: batch of this rank as verl hands it over; without the field session_id each row is a response.
+            batch: what was read of it.
             exchange: to the ranks that hold the rest of the batch.
         """
-        rows = exchange.sum(torch.bincount(batch.group_ids[~batch.padding], minlength=len(batch.active)))
-        rows = rows[rows > 0]  # padding rows are groups of their own
-        within = int((self.rollouts - rows).clamp_min(0).sum())
-        return within + max(0, self.prompts - len(rows)) * self.rollouts
+        group = batch.group_ids[~batch.padding]  # padding rows are groups of their own
+        if "session_id" in data:
+            session = torch.as_tensor([int(number) for number in data["session_id"]])[~batch.padding]
+            pairs = exchange.gather(torch.unique(torch.stack([group, session], 1), dim=0))
+            responses = torch.bincount(torch.unique(pairs, dim=0)[:, 0])
+        else:
+            responses = exchange.sum(torch.bincount(group, minlength=len(batch.active)))
+        responses = responses[responses > 0]
+        within = int((self.rollouts - responses).clamp_min(0).sum())
+        return within + max(0, self.prompts - len(responses)) * self.rollouts
 
 
 def message(missing: int, step: str) -> str:
     """Say what is missing and what to do, in one line."""
     return (
         f"ResRL: {missing} responses of step {step} are missing: verl left them out because their reward or their "
-        "rollout failed, see 'Error in _run_prompt' further up; mend the reward function or the data, or set "
-        "resrl.on_failure=fallback to train on the others and count them in resrl/reward_failures"
+        "rollout failed (see 'Error in _run_prompt' further up) or an agent returned nothing ('Empty output'); mend "
+        "the reward function, the agent or the data, or set resrl.on_failure=fallback to train on the others and count "
+        "them in resrl/reward_failures"
     )
 
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from tensordict import TensorDict
 from torch.distributed.checkpoint import CheckpointException
 from verl.utils.device import get_device_name
 from verl.workers.engine import BaseEngine
 
+from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.groups import NonFiniteError
 from verl_resrl.integration.positive_shift import PositiveShift
@@ -43,12 +45,15 @@ class LossWatch:
     Args:
         loss_function: of verl, called with ``model_output``, ``data`` and ``dp_group``.
         describe: turns a micro-batch and some of its rows into text for a message.
+        positive_threshold: see ``PositiveShift``.
     """
 
-    def __init__(self, loss_function: Callable, describe: Callable[[TensorDict, Sequence[int]], str]) -> None:
+    def __init__(
+        self, loss_function: Callable, describe: Callable[[TensorDict, Sequence[int]], str], positive_threshold: float
+    ) -> None:
         self._loss_function, self._describe = loss_function, describe
         self.failed: list[str] = []
-        self.shift = PositiveShift()
+        self.shift = PositiveShift(positive_threshold)
 
     def __call__(
         self, model_output: dict[str, Any] | None = None, data: Any = None, dp_group: Any = None, **kwargs: Any
@@ -93,7 +98,7 @@ class GuardedEngineMixin(_Engine):
         return NonFiniteError(error.sequences, message)
 
     def guarded_train_batch(
-        self, weighted: TensorDict, plain: TensorDict, loss_function: Callable, on_failure: str
+        self, weighted: TensorDict, plain: TensorDict, loss_function: Callable, config: ResRLConfig
     ) -> tuple[Any, str | None]:
         """Update on a mini-batch; if that fails, on the one without weights, or not at all.
 
@@ -101,15 +106,15 @@ class GuardedEngineMixin(_Engine):
             weighted: mini-batch with ResRL's weights in its advantages.
             plain: the same without.
             loss_function: of verl.
-            on_failure: ``stop`` or ``fallback``.
+            config: settings; with ``on_failure`` "stop", it is not tried again.
 
         Returns:
             verl's output, and what was not finite with the weights: ``loss``, ``gradient`` or None.
 
         Raises:
-            NonFiniteUpdateError: the loss or the gradient is not finite and ``on_failure`` is ``stop``; on every rank.
+            NonFiniteUpdateError: the loss or the gradient is not finite and ``on_failure`` is "stop"; on every rank.
         """
-        outputs = self._watched_train_batch(weighted, loss_function)
+        outputs = self._watched_train_batch(weighted, loss_function, config.positive_threshold)
         failure = self._failure
         if failure is None:
             return outputs, None
@@ -117,14 +122,14 @@ class GuardedEngineMixin(_Engine):
         prompts = self._failed if failure == "loss" else [self._describe(weighted, range(len(weighted)))]
         what = f"ResRL: the {failure} of an update is NaN or infinite"
         message = _one_line(what, ", ".join(prompts), weighted, dist.group.WORLD)
-        if on_failure == "stop":
+        if config.on_failure == "stop":
             raise NonFiniteUpdateError(message)
         if dist.get_rank() == 0:
             print(f"WARNING: {message}; trying this update again with weights 1", flush=True)
-        return self._watched_train_batch(plain, loss_function), failure
+        return self._watched_train_batch(plain, loss_function, config.positive_threshold), failure
 
-    def _watched_train_batch(self, data: TensorDict, loss_function: Callable) -> Any:
-        self._watch = LossWatch(loss_function, self._describe)
+    def _watched_train_batch(self, data: TensorDict, loss_function: Callable, positive_threshold: float) -> Any:
+        self._watch = LossWatch(loss_function, self._describe, positive_threshold)
         try:
             return super().train_batch(data, self._watch)
         finally:
@@ -175,7 +180,7 @@ class GuardedEngineMixin(_Engine):
         """
         try:
             super().save_checkpoint(local_path, hdfs_path, global_step, max_ckpt_to_keep, **kwargs)
-        except (OSError, RuntimeError, CheckpointException) as error:
+        except (OSError, RuntimeError, CheckpointException, SafetensorError) as error:
             if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in FAILED_WRITE):
                 raise  # of a collective, say, after all has been written: what is there may be whole
             shutil.rmtree(local_path, ignore_errors=True)

@@ -117,17 +117,17 @@ def memory_metrics(hidden: Tensor, head_bytes: int, device: torch.device) -> dic
         device: that computes.
 
     Returns:
-        ``resrl/hidden_gb``, 10^9 bytes of both; ``resrl/hidden_offloaded``, 1 if they were in host memory;
-        ``resrl/peak_gb``, the most that was allocated on the device so far (on a CPU: the process's resident size).
+        ``resrl/hidden_gb_max``, 10^9 bytes of both; ``resrl/hidden_offloaded``, 1 if they were in host memory;
+        ``resrl/peak_gb_max``, the most that was allocated on the device so far (on a CPU: the process's resident size).
     """
     if device.type == "cpu":
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
     else:
         peak = torch.get_device_module(device).max_memory_allocated()
     return {
-        "resrl/hidden_gb": (hidden.nbytes + head_bytes) / 1e9,
+        "resrl/hidden_gb_max": (hidden.nbytes + head_bytes) / 1e9,
         "resrl/hidden_offloaded": float(hidden.device != device),
-        "resrl/peak_gb": peak / 1e9,
+        "resrl/peak_gb_max": peak / 1e9,
     }
 
 

@@ -7,6 +7,7 @@ from tensordict import TensorDict
 from torch import Tensor
 
 from verl_resrl.algorithm.exchange import Exchange
+from verl_resrl.integration.batch import positive_tokens
 
 
 class PositiveShift:
@@ -14,9 +15,14 @@ class PositiveShift:
 
     It falls below 0 when learning from wrong responses makes right ones less likely. It is read where every loss of
     verl is computed, so that it is there under any ``policy_loss.loss_mode``.
+
+    Args:
+        positive_threshold: a sequence is positive when its outcome score is above. The sign of its advantage would not
+            tell: a right response that is longer than the others may have a negative one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, positive_threshold: float) -> None:
+        self._threshold = positive_threshold
         self._sum: Tensor | float = 0.0
         self._tokens: Tensor | int = 0
 
@@ -25,16 +31,13 @@ class PositiveShift:
 
         Args:
             log_probs: jagged (num_sequences, length) under the current policy, the value for a token one before it.
-            data: has prompts, response_mask, old_log_probs and advantages (jagged); tokens with a positive advantage
-                are those of positive sequences.
+            data: has prompts, response_mask, old_log_probs and rm_scores (jagged).
         """
         lengths = [data[name].offsets().diff().tolist() for name in ("prompts", "response_mask")]
         rows = zip(log_probs.unbind(), *lengths, strict=True)
         new = torch.cat([row.detach()[prompt - 1 : prompt - 1 + response] for row, prompt, response in rows])
-        old, advantages, mask = (
-            torch.cat(list(data[name].unbind())) for name in ("old_log_probs", "advantages", "response_mask")
-        )
-        positive = (advantages > 0) & mask.bool()
+        old, mask = (torch.cat(list(data[name].unbind())) for name in ("old_log_probs", "response_mask"))
+        positive = positive_tokens(data, self._threshold).to(mask.device) & mask.bool()
         self._sum = self._sum + torch.where(positive, new.float() - old, 0.0).sum(dtype=torch.float64)
         self._tokens = self._tokens + positive.sum()
 

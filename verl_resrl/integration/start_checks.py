@@ -15,7 +15,9 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.integration.engine_settings import MODEL_TYPE, check_logits
+from verl_resrl.integration.estimators import KL_IN_REWARD, OWN_ESTIMATORS
 from verl_resrl.integration.start_data import StartError, check_files
 from verl_resrl.integration.start_resume import check_resume
 
@@ -30,6 +32,7 @@ class StartChecks(Callback):
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Called by Hydra after composing the configuration and before verl's main function."""
         try:
+            check_settings(config)
             check_files(config)
             check_model(config)
             check_resume(config)
@@ -39,6 +42,26 @@ class StartChecks(Callback):
             raise SystemExit(1) from None
         for remark in remarks(config):
             logger.warning(remark)
+
+
+def check_settings(config: DictConfig) -> None:
+    """Check the settings of a method of ours.
+
+    Args:
+        config: verl's, composed.
+
+    Raises:
+        StartError: one is out of range, or the rewards would not tell which responses are right.
+    """
+    settings = OmegaConf.select(config, "resrl")
+    if settings is None:
+        return
+    try:
+        ResRLConfig(**settings)
+    except (TypeError, ValueError) as error:  # of names, and of values
+        raise StartError(str(error).replace("ResRLConfig.__init__()", "resrl")) from None
+    if config.algorithm.adv_estimator in OWN_ESTIMATORS and config.algorithm.use_kl_in_reward:
+        raise StartError(KL_IN_REWARD)
 
 
 def remarks(config: DictConfig) -> Iterator[str]:

@@ -18,15 +18,17 @@ _SHARD = re.compile(r"model_world_size_(\d+)_rank_\d+\.pt")
 
 
 def check_resume(config: DictConfig) -> None:
-    """Compare the ranks that wrote the checkpoint with those of the run. One that is not here is left to verl.
+    """See that the checkpoint is there, and compare the ranks that wrote it with those of the run.
 
     Args:
         config: verl's, composed.
 
     Raises:
-        StartError: there are more or fewer of them.
+        StartError: it is gone, as after a kill while verl deleted it, or there are more or fewer ranks.
     """
     folder = checkpoint_of(config)
+    if folder is not None:
+        _check_that_it_is_there(folder)
     ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
     found = {int(match[1]) for file in _files(folder) if (match := _SHARD.fullmatch(file.name))}
     if found and ranks not in found:
@@ -36,6 +38,21 @@ def check_resume(config: DictConfig) -> None:
             f"trainer.n_gpus_per_node={config.trainer.n_gpus_per_node}): set them to {saved} in all to continue, or "
             "trainer.default_local_dir to a new folder, or trainer.resume_mode=disable to start again"
         )
+
+
+def _check_that_it_is_there(folder: Path) -> None:
+    """Verl would start from scratch into the same folder, or end in the middle of loading."""
+    others = [path for path in folder.parent.glob("global_step_*") if path != folder and _files(path)]
+    # the parts of the ranks may all be on other machines: then no checkpoint has them here
+    if folder.is_dir() and (_files(folder) or not others):
+        return
+    newest = max(others, key=lambda path: int(path.name.rpartition("_")[2]), default=None)
+    there = "there is no other" if newest is None else f"the newest that is there: {newest.name}"
+    raise StartError(
+        f"{folder}, from which this run would continue, is gone or empty ({there}): put the number of a whole one into "
+        f"{folder.parent / TRACKER}, or set trainer.default_local_dir to a new folder, or trainer.resume_mode=disable "
+        "to start again"
+    )
 
 
 def checkpoint_of(config: DictConfig) -> Path | None:
