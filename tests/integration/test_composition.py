@@ -434,3 +434,32 @@ def test_bfloat16_on_a_cpu_changes_what_is_computed_in() -> None:
     changed = {name: chosen.get(name) for name in base if base[name] != chosen.get(name)}
     engines = (f"actor_rollout_ref.{part}.fsdp_config.mixed_precision.param_dtype" for part in ("actor", "ref"))
     assert changed == dict.fromkeys(engines, "bf16") | {"actor_rollout_ref.rollout.dtype": "bfloat16"}
+
+
+REFERENCE = """
+import sys
+from hydra import compose, initialize_config_module
+from verl.utils.config import omega_conf_to_dataclass
+from verl.workers.engine import EngineRegistry
+
+field, *overrides = sys.argv[1:]
+with initialize_config_module("verl.trainer.config", version_base=None):
+    config = compose("ppo_trainer", overrides=["+method=resrl", *overrides])
+assert "resrl" not in EngineRegistry._engines
+omega_conf_to_dataclass(config.actor_rollout_ref.ref[field])
+print(*EngineRegistry._engines["resrl"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("field", "overrides", "engines"),
+    [
+        ("fsdp_config", (), "fsdp fsdp2"),
+        ("megatron", ("model_engine=megatron", "resrl_engine=megatron"), "megatron"),
+    ],
+)
+def test_a_reference_policy_alone_registers_the_engine(field: str, overrides: tuple[str, ...], engines: str) -> None:
+    """Verl builds it before the actor, whose settings would do it too late."""
+    command = [sys.executable, "-c", REFERENCE, field, *overrides]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout.splitlines()[-1:] == [engines], result.stderr
