@@ -76,13 +76,16 @@ class Exchange:
             return rows
         begin = time.perf_counter()
         shape, dtype = rows.shape[1:], rows.dtype
-        order = torch.argsort(destination.to(rows.device), stable=True)
+        destination = destination.to(rows.device)
+        if (destination.diff() < 0).any():  # else they are not copied: hidden states are large
+            order = torch.argsort(destination, stable=True)
+            rows, destination = rows[order], destination[order]
         sent_counts = torch.bincount(destination.to(self._device), minlength=self.size)
         received_counts = torch.empty_like(sent_counts)
         dist.all_to_all_single(received_counts, sent_counts, group=self._group)
         sent, received = sent_counts.tolist(), received_counts.tolist()
         # as bytes: not every backend takes every dtype
-        outgoing = rows[order].unsqueeze(-1).flatten(1).to(self._device).view(torch.uint8)
+        outgoing = rows.contiguous().unsqueeze(-1).flatten(1).to(self._device).view(torch.uint8)
         incoming = outgoing.new_empty(sum(received), outgoing.shape[1])
         dist.all_to_all_single(incoming, outgoing, received, sent, group=self._group)
         self._count((len(outgoing) - sent[self.rank]) * outgoing.shape[1], begin)

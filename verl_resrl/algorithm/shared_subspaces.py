@@ -61,6 +61,8 @@ def subspaces_of_groups(
         fit = fit_subspaces(tokens.hidden, row, counts, config.rank, config.max_workspace_gb, importance)
         return GroupSubspaces(fit.subspaces, present, *_known(row, fit.residual, fit.alignment))
 
+    by_owner = torch.argsort(group % exchange.size, stable=True)
+    row, group, keys = row[by_owner], group[by_owner], keys[by_owner]
     owner, sender = group % exchange.size, torch.full_like(group, exchange.rank)
     states = exchange.send(take(tokens.hidden, row), owner)
     received = exchange.send(torch.stack([keys, group, sender], 1), owner)
@@ -69,14 +71,14 @@ def subspaces_of_groups(
     owned = torch.arange(tokens.num_groups, device=row.device)[exchange.rank :: exchange.size]
     counts = torch.bincount(received[:, 1], minlength=tokens.num_groups)[owned]
     if importance is not None:
-        importance = exchange.send(importance, owner)[order]
+        importance = exchange.send(importance[by_owner], owner)[order]
     fit = fit_subspaces(states, order, counts, config.rank, config.max_workspace_gb, importance)
 
     known = _known(row, None, None)
     if fit.residual is not None and fit.alignment is not None:  # back to where the tokens came from
         values = torch.stack([fit.residual, fit.alignment], 1)
         back = exchange.send(values[torch.argsort(order)], received[:, 2])
-        known = row[torch.argsort(owner, stable=True)], back[:, 0], back[:, 1]
+        known = row, back[:, 0], back[:, 1]
     wanted = exchange.gather(present[None])[:, owned]  # (ranks, owned groups)
     rank, index = wanted.nonzero(as_tuple=True)
     order = torch.argsort(exchange.send(owned[index], rank))
