@@ -46,15 +46,19 @@ class ErrorMatrix:
         size: int,
         exchange: Exchange,
     ) -> None:
-        self._size = size
-        group, ids, errors, coordinates = (part[positive] for part in (group, ids, errors, coordinates))
-        self._keys = torch.unique(exchange.gather(torch.unique(_keys(group, ids))))
+        self._size, self._errors, self._coordinates = size, errors, coordinates
+        keys = _keys(group, ids)
+        support = torch.unique(keys[positive])
+        if exchange.size > 1:
+            support = torch.unique(exchange.gather(support))
+        self._rows = _rows(keys, support)
+        group, rows, errors, coordinates = (part[positive] for part in (group, self._rows, errors, coordinates))
         largest = torch.zeros(num_groups, device=group.device)
         largest = largest.scatter_reduce_(0, group, coordinates.abs().amax(1), "amax")
         shift = FRACTION_BITS - torch.frexp(exchange.gather(largest[None]).amax(0)).exponent
         # one row more: what is outside of the support
-        total = torch.zeros(len(self._keys) + 1, coordinates.shape[1], dtype=torch.int64, device=group.device)
-        rows, scale = self._rows(group, ids), shift[group, None]
+        total = torch.zeros(len(support) + 1, coordinates.shape[1], dtype=torch.int64, device=group.device)
+        scale = shift[group, None]
         at_a_time = ROWS_PER_SUM.get(group.device.type, size)
 
         def add(columns: Tensor) -> None:
@@ -68,34 +72,22 @@ class ErrorMatrix:
         for_each(add, torch.arange(total.shape[1]).chunk(threads), group.device)
         total = exchange.sum(total)
         self._matrix = total.float()
-        self._matrix[:-1] *= torch.ldexp(torch.ones_like(largest), -shift)[self._keys // VOCABULARY, None]
+        self._matrix[:-1] *= torch.ldexp(torch.ones_like(largest), -shift)[support // VOCABULARY, None]
 
-    def scores(self, group: Tensor, ids: Tensor, errors: Tensor, coordinates: Tensor) -> Tensor:
-        """delta^T M c of tokens of these groups; arguments as above.
-
-        Returns:
-            (n,) float32.
-        """
-        result = torch.empty(len(group), device=group.device)
-        rows = self._rows(group, ids)
+    def scores(self) -> Tensor:
+        """delta^T M c of each token, (n,) float32."""
+        result = torch.empty(len(self._rows), device=self._rows.device)
 
         def score(first: int) -> None:
             own = slice(first, first + self._size)
-            more = (0, 0, 0, self._size - len(group[own]))  # to one shape, so that no token's bits depend on others
-            delta, c = pad(errors[own], more), pad(coordinates[own], more)
-            sums = embedding_bag(pad(rows[own], more), self._matrix, per_sample_weights=delta, mode="sum")
-            result[own] = (sums * c).sum(-1)[: len(group[own])]
+            rows = self._rows[own]
+            more = (0, 0, 0, self._size - len(rows))  # to one shape, so that no token's bits depend on others
+            delta, c = pad(self._errors[own], more), pad(self._coordinates[own], more)
+            sums = embedding_bag(pad(rows, more), self._matrix, per_sample_weights=delta, mode="sum")
+            result[own] = (sums * c).sum(-1)[: len(rows)]
 
-        for_each(score, range(0, len(group), self._size), group.device)
+        for_each(score, range(0, len(result), self._size), result.device)
         return result
-
-    def _rows(self, group: Tensor, ids: Tensor) -> Tensor:
-        """(n, m) int64 rows of M of a support; the last row, which is zero, for what no positive token has."""
-        if not len(self._keys):
-            return torch.zeros_like(ids)
-        keys = _keys(group, ids)
-        rows = torch.searchsorted(self._keys, keys).clamp(max=len(self._keys) - 1)
-        return torch.where(self._keys[rows] == keys, rows, len(self._keys))
 
 
 def chunks_of_groups(tokens: Tokens, ids: Tensor, limit: float, exchange: Exchange) -> list[tuple[int, int]]:
@@ -104,12 +96,14 @@ def chunks_of_groups(tokens: Tokens, ids: Tensor, limit: float, exchange: Exchan
     Args:
         tokens: group after group.
         ids: (n, m) int64 support of their prediction errors.
-        limit: rows that fit.
+        limit: rows that fit; 0 for each group on its own.
         exchange: to the other ranks, which split alike.
 
     Returns:
         (first, last + 1) of each run.
     """
+    if not limit:
+        return [(group, group + 1) for group in range(tokens.num_groups)]
     of_groups = zip(*(part.split(tokens.counts().tolist()) for part in (ids, tokens.positive)), strict=True)
     support = torch.tensor([len(torch.unique(own[positive])) for own, positive in of_groups], device=ids.device)
     rows = exchange.sum(support).tolist()
@@ -120,6 +114,14 @@ def chunks_of_groups(tokens: Tokens, ids: Tensor, limit: float, exchange: Exchan
             used = 0
         used += more
     return list(zip(starts, [*starts[1:], tokens.num_groups], strict=True))
+
+
+def _rows(keys: Tensor, support: Tensor) -> Tensor:
+    """(n, m) int64 rows of M; the last row, which is zero, for what no positive token has."""
+    if not len(support):
+        return torch.zeros_like(keys)
+    rows = torch.searchsorted(support, keys).clamp(max=len(support) - 1)
+    return torch.where(support[rows] == keys, rows, len(support))
 
 
 def _keys(group: Tensor, ids: Tensor) -> Tensor:

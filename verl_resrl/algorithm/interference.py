@@ -135,9 +135,8 @@ def _scores(tokens: Tokens, ids: Tensor, errors: Tensor, config: ResRLConfig, se
     limit = config.max_workspace_gb * 1e9 / (BYTES_OF_ENTRY * coordinates.shape[1]) if ids.is_cuda else 0.0
     for first, last in chunks_of_groups(tokens, ids, limit, exchange):
         own = slice(int(end[first] - counts[first]), int(end[last - 1]))
-        parts = tokens.group[own], ids[own], errors[own], coordinates[own]
-        matrix = ErrorMatrix(*parts, tokens.positive[own], tokens.num_groups, size, exchange)
-        scores[own] = matrix.scores(*parts)
+        parts = tokens.group[own], ids[own], errors[own], coordinates[own], tokens.positive[own]
+        scores[own] = ErrorMatrix(*parts, tokens.num_groups, size, exchange).scores()
     return scores
 
 
