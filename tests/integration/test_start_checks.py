@@ -204,12 +204,14 @@ def test_a_checkpoint_that_is_gone_is_named(tmp_path: Path, capsys: pytest.Captu
     assert refusal(config, capsys).startswith(f"{gone} (there is no other): put the number")
     (checkpoints / "global_step_9").mkdir()  # the ranks' parts may be on other machines
     StartChecks().on_job_start(config)
-    for step in (7, 10):
+    for step in (7, 10, "11_set_aside"):
         (checkpoints / f"global_step_{step}" / "actor").mkdir(parents=True)
         (checkpoints / f"global_step_{step}" / "actor" / "model_world_size_1_rank_0.pt").touch()
     assert refusal(config, capsys).startswith(f"{gone} (the newest that is there: global_step_10): put the number")
     (checkpoints / "latest_checkpointed_iteration.txt").write_text("10")
     StartChecks().on_job_start(config)
+    elsewhere = ("trainer.resume_mode=resume_path", f"trainer.resume_from_path={tmp_path}/other/global_step_3")
+    StartChecks().on_job_start(config_of(file, *elsewhere))  # it may be on other machines
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class Expected:
         """
         group = batch.group_ids[~batch.padding]  # padding rows are groups of their own
         if "session_id" in data:
-            session = torch.as_tensor([int(number) for number in data["session_id"]])[~batch.padding]
+            session = torch.tensor([int(number) for number in data["session_id"]], dtype=torch.int64)[~batch.padding]
             pairs = exchange.gather(torch.unique(torch.stack([group, session], 1), dim=0))
             responses = torch.bincount(torch.unique(pairs, dim=0)[:, 0])
         else:

@@ -14,11 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from verl_resrl.integration.start_data import StartError
 
 TRACKER = "latest_checkpointed_iteration.txt"  # verl's note of its newest whole checkpoint
+_CHECKPOINT = re.compile(r"global_step_(\d+)")
 _SHARD = re.compile(r"model_world_size_(\d+)_rank_\d+\.pt")
 
 
 def check_resume(config: DictConfig) -> None:
-    """See that the checkpoint is there, and compare the ranks that wrote it with those of the run.
+    """See that the checkpoint which verl noted is there, and compare the ranks that wrote it with those of the run.
+
+    A checkpoint that is named by ``trainer.resume_from_path`` may be on other machines: it is left to verl.
 
     Args:
         config: verl's, composed.
@@ -27,7 +30,7 @@ def check_resume(config: DictConfig) -> None:
         StartError: it is gone, as after a kill while verl deleted it, or there are more or fewer ranks.
     """
     folder = checkpoint_of(config)
-    if folder is not None:
+    if folder is not None and config.trainer.resume_mode == "auto":
         _check_that_it_is_there(folder)
     ranks = config.trainer.nnodes * config.trainer.n_gpus_per_node
     found = {int(match[1]) for file in _files(folder) if (match := _SHARD.fullmatch(file.name))}
@@ -42,12 +45,15 @@ def check_resume(config: DictConfig) -> None:
 
 def _check_that_it_is_there(folder: Path) -> None:
     """Verl would start from scratch into the same folder, or end in the middle of loading."""
-    others = [path for path in folder.parent.glob("global_step_*") if path != folder and _files(path)]
+    others = {
+        int(match[1]): path
+        for path in folder.parent.glob("global_step_*")
+        if (match := _CHECKPOINT.fullmatch(path.name)) and path != folder and _files(path)
+    }
     # the parts of the ranks may all be on other machines: then no checkpoint has them here
     if folder.is_dir() and (_files(folder) or not others):
         return
-    newest = max(others, key=lambda path: int(path.name.rpartition("_")[2]), default=None)
-    there = "there is no other" if newest is None else f"the newest that is there: {newest.name}"
+    there = f"the newest that is there: {others[max(others)].name}" if others else "there is no other"
     raise StartError(
         f"{folder}, from which this run would continue, is gone or empty ({there}): put the number of a whole one into "
         f"{folder.parent / TRACKER}, or set trainer.default_local_dir to a new folder, or trainer.resume_mode=disable "
