@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from verl import DataProto
-from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, get_adv_estimator_fn
 from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.trainer.ppo.reward import load_reward_manager
 
@@ -289,3 +289,8 @@ def test_rewards_that_are_separated_or_equal_are_in_order(
     monkeypatch.setattr(estimators, "_warned", False)
     estimate("resrl", [rewards[i % len(rewards)] for i in range(len(REWARDS))])
     assert not caplog.messages
+
+
+def test_every_estimator_of_ours_is_checked_at_the_start() -> None:
+    ours = {name for name, function in ADV_ESTIMATOR_REGISTRY.items() if function.__module__ == estimators.__name__}
+    assert set(estimators.OWN_ESTIMATORS) == {str(name) for name in ours}
