@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The supervised start of a pretrained model: a short training on worked solutions, so that it is sometimes right."""
 
-import ctypes
 import math
 import os
 import random
@@ -65,15 +64,7 @@ def supervised_start(
     tokenizer.save_pretrained(unfinished)
     os.replace(unfinished, folder)
     del model, trained, optimizer, schedule, loss
-    _give_back_memory()
-
-
-def _give_back_memory() -> None:
-    """Return what PyTorch and glibc (1.7 GB here) keep for later: the trainings that follow can use it."""
     free_memory()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def read_examples(problems: Path, tokenizer: Any) -> list[Example]:

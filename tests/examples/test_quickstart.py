@@ -468,6 +468,11 @@ def test_plain_lines_tell_phase_step_and_seconds_left():
     ]
 
 
+def test_the_seconds_left_go_down_while_a_step_is_made():
+    lines = show([(40, 1, 4), (50, 2, 4), (60, 2, 4), (75, 2, 4), (85, 3, 4)])
+    assert [line.rpartition(", ")[2] for line in lines[3:-1]] == ["20 s left", "10 s left", "0 s left", "22 s left"]
+
+
 def test_a_terminal_gets_a_bar_and_one_line_at_the_end():
     lines = show([(1, 1, 4, "loss 2"), (9, 4, 4, "loss 1")], is_terminal=True)
     assert "(2/3) warm start: 9 s, loss 1" in lines[-1]

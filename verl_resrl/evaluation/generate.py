@@ -6,11 +6,13 @@ Every response has a seed of its own, made of the evaluation's seed, the problem
 models get the same luck, and a response does not depend on what was generated before it, in this process or another.
 """
 
+import ctypes
 import gc
 import hashlib
 import importlib.util
 import json
 import logging
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -133,12 +135,18 @@ def load_model(model: str) -> Any:
 
 
 def free_memory() -> None:
-    """Give the GPU memory of models that are no longer held back to other processes, such as vLLM's engine."""
+    """Give the memory of models that are no longer held, on GPU and host, back to other processes.
+
+    Such as vLLM's engine, or the trainings that follow: PyTorch and glibc would keep it for later.
+    """
     import torch
 
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # musl has none
+        trim(0)
 
 
 class HFGenerator:

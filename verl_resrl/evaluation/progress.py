@@ -5,6 +5,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -56,7 +57,8 @@ class Phase:
     def __init__(self, title: str, console: Console, clock: Callable[[], float]) -> None:
         self.note = ""
         self._title, self._console, self._clock = title, console, clock
-        self._counted_from: tuple[float, int] | None = None
+        self._first: _Reached | None = None
+        self._newest: _Reached | None = None
         self._started = self._last_line = clock()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
@@ -87,10 +89,12 @@ class Phase:
             note: what else to show, such as the reward.
         """
         self.note = note
-        now = self._clock()
-        if self._counted_from is None:
-            self._counted_from = (now, done)
-        self._show(", ".join(filter(None, (f"{done}/{total}", note, self._left(now, done, total)))), done, total)
+        if self._newest is None or done != self._newest.done:
+            self._newest = _Reached(done, self._clock())
+        if self._first is None:
+            self._first = self._newest
+        left = _left(self._first, self._newest, total, self._clock())
+        self._show(", ".join(filter(None, (f"{done}/{total}", note, left))), done, total)
 
     def waiting(self, status: str) -> None:
         """Report that something without steps is going on.
@@ -107,8 +111,19 @@ class Phase:
             self._last_line = self._clock()
             self._console.print(f"{self._title}: {status}", highlight=False, markup=False)
 
-    def _left(self, now: float, done: int, total: int) -> str:
-        if self._counted_from is None or done <= self._counted_from[1]:
-            return ""
-        seconds = (now - self._counted_from[0]) / (done - self._counted_from[1]) * (total - done)
-        return f"{seconds:.0f} s left"
+
+@dataclass(frozen=True)
+class _Reached:
+    """Steps done, and the seconds of the clock at which that was first reported."""
+
+    done: int
+    at: float
+
+
+def _left(first: _Reached, newest: _Reached, total: int, now: float) -> str:
+    """Seconds left at the rate so far; they go down while the next step is made."""
+    if newest.done <= first.done:
+        return ""
+    seconds_a_step = (newest.at - first.at) / (newest.done - first.done)
+    seconds = seconds_a_step * (total - newest.done) - (now - newest.at)
+    return f"{max(0.0, seconds):.0f} s left"
