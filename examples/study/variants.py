@@ -41,7 +41,8 @@ def _resrl(name: str, *settings: str) -> Variant:
     return Variant(f"resrl {name}", "resrl", settings)
 
 
-RESRL = Variant("resrl", "resrl", ("resrl.measure_lld=True",))
+MEASURED = "resrl.measure_lld=True"
+RESRL = Variant("resrl", "resrl", (MEASURED,))
 GRPO = Variant("grpo", "grpo")
 BASELINES = _plain("psr", "nsr", "w_reinforce", "dapo")
 SHUFFLED = Variant("resrl_shuffled", "resrl_shuffled")
@@ -112,23 +113,30 @@ def _at_chosen_rate(*variants: Variant) -> tuple[Variant, ...]:
     return tuple(_at_rate(one, CHOSEN_RATES[one.method.removesuffix("_shuffled")]) for one in variants)
 
 
+def _measured(*variants: Variant) -> tuple[Variant, ...]:
+    """With the displacement measured in each step, beside what foresees it."""
+    return tuple(replace(one, settings=tuple(dict.fromkeys((*one.settings, MEASURED)))) for one in variants)
+
+
 PRETRAINED_GRPO, *FIRST_LOOK = _at_chosen_rate(
     GRPO,
     W_REINFORCE,
-    RESRL,
-    RESRL_FULL,
-    SHUFFLED,
-    SHUFFLED_FULL,
-    CONSUMING,
-    SHUFFLED_INTERFERENCE,
-    INTERFERENCE_FEW,
-    SHUFFLED_INTERFERENCE_FULL,
-    INTERFERENCE_FULL,
-    NTHR_FEW,
-    NTHR_FULL,
+    *_measured(
+        RESRL,
+        RESRL_FULL,
+        SHUFFLED,
+        SHUFFLED_FULL,
+        CONSUMING,
+        SHUFFLED_INTERFERENCE,
+        INTERFERENCE_FEW,
+        SHUFFLED_INTERFERENCE_FULL,
+        INTERFERENCE_FULL,
+        NTHR_FEW,
+        NTHR_FULL,
+    ),
 )
 # and what matters most of it: the methods in GRPO's balance of right and wrong, and their controls
-MOST = _at_chosen_rate(RESRL_FULL, SHUFFLED_FULL, INTERFERENCE_FULL, SHUFFLED_INTERFERENCE_FULL)
+MOST = _at_chosen_rate(*_measured(RESRL_FULL, SHUFFLED_FULL, INTERFERENCE_FULL, SHUFFLED_INTERFERENCE_FULL))
 
 # one setting at a time, from the study's rank and the defaults of +method=resrl
 SENSITIVITY = (
