@@ -4,6 +4,7 @@
 
 import importlib.util
 import itertools
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -190,3 +191,23 @@ def test_responses_are_judged_while_the_next_are_made() -> None:
     tokenizer = SimpleNamespace(decode=lambda ids, **_: "text")
     arguments: Any = (Generator(), Waiting(), [Problem("p", [1], row(0))], [], (), tokenizer)
     assert [[sample.sample for sample in batch] for batch in sample_and_judge(*arguments)] == [[0], [1]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and glibc")
+def test_host_memory_goes_back_to_the_system() -> None:
+    """Blocks too small for pages of their own, below one that is still used: glibc alone would keep them."""
+    script = """
+import torch
+from pathlib import Path
+from verl_resrl.evaluation.generate import free_memory
+def megabytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+blocks = [torch.ones(15_000) for _ in range(4_000)]  # 60 kB each, 229 MiB
+last = blocks.pop()
+blocks = None
+before = megabytes()
+free_memory()
+print(before - megabytes())
+"""
+    printed = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
+    assert float(printed) > 200
