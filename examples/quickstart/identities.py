@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fingerprints import fingerprint, source_fingerprint
 from knobs import ROOT
+from precision import device_group
 from settings import Settings
 from sometimes import ATTEMPTS
 from starts import STARTS
@@ -73,7 +74,7 @@ def training_id(method: str, settings: Settings, gpu: bool) -> str:
         rank=s.rank if method == "resrl" else None,
         reward=_reward(s),
         verl_args=s.verl_args,
-        gpu=attention(s.verl_args) if gpu else None,
+        device=attention(s.verl_args) if gpu else device_group(s),
         code=source_fingerprint(sorted(file for file in package if PACKAGE / "evaluation" not in file.parents)),
     )
 

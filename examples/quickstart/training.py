@@ -16,6 +16,7 @@ from typing import Protocol
 
 from checkpoints import finished_step, keep_weights_of_older, tidy
 from knobs import ON_CPU
+from precision import device_group
 from process import child
 from settings import QuickstartError, Settings
 
@@ -50,7 +51,8 @@ def verl_command(
         gpu: whether there is a GPU to use.
     """
     rollout, actor = "actor_rollout_ref.rollout", "actor_rollout_ref.actor"
-    command = [sys.executable, "-m", "verl.trainer.main_ppo", *([] if gpu else ["+device=cpu"]), f"+method={method}"]
+    device = [] if gpu else [f"+device={device_group(settings)}"]
+    command = [sys.executable, "-m", "verl.trainer.main_ppo", *device, f"+method={method}"]
     command += [
         f"data.train_files={_hydra_list(train)}",
         f"data.val_files={_hydra_list(val)}",

@@ -14,7 +14,15 @@ from study_settings import ROOT
 # isort: split
 from fingerprints import source_fingerprint  # of the quickstart, whose folder study_settings puts on the path
 
-OF_THE_START = ("starts.py", "warm_start.py", "smollm2.py", "supervised.py", "sometimes.py", "training.py")
+OF_THE_START = (
+    "starts.py",
+    "warm_start.py",
+    "smollm2.py",
+    "supervised.py",
+    "sometimes.py",
+    "training.py",
+    "precision.py",
+)
 
 
 def code_of_results() -> str:

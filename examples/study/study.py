@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Collection, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -114,9 +114,8 @@ class Study:
     def _verl_command(self, common: "Common", variant: Variant, seed: int, folder: Path) -> list[str]:
         from training import verl_command
 
-        rate = {} if variant.lr is None else {"LR": variant.lr}
-        # verl_command is given the method
-        settings = self.settings.common(METHODS="resrl", SEED=seed, **rate)
+        settings = self.settings.common(METHODS="resrl", SEED=seed)  # verl_command is given the method
+        settings = replace(settings, lr=variant.rate(settings.lr))
         numbers = {name: getattr(settings, name) for name in ("prompts", "mini_batch", "rollouts")}
         model, more = str(common.model), variant.overrides(**numbers)
         command = verl_command(variant.method, settings, model, [common.train], [common.test], folder, self.gpu)

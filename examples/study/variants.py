@@ -14,12 +14,14 @@ class Variant:
         method: what follows ``+method=``.
         settings: more overrides for verl; in braces what ``overrides`` fills in.
         lr: learning rate, or None for the study's.
+        lr_times: that rate is multiplied by it.
     """
 
     name: str
     method: str
     settings: tuple[str, ...] = ()
     lr: float | None = None
+    lr_times: float = 1
 
     def overrides(self, **numbers: int) -> list[str]:
         """The settings as verl reads them.
@@ -31,6 +33,14 @@ class Variant:
         half = {f"half_{name}": number // 2 for name, number in numbers.items()}
         double = {f"double_{name}": 2 * number for name, number in numbers.items()}
         return [setting.format(**paths, **half, **double) for setting in self.settings]
+
+    def rate(self, of_the_study: float) -> float:
+        """Learning rate.
+
+        Args:
+            of_the_study: the rate of its other trainings.
+        """
+        return float(f"{self.lr_times * (of_the_study if self.lr is None else self.lr):g}")
 
 
 def _plain(*methods: str) -> tuple[Variant, ...]:
@@ -90,23 +100,23 @@ INTERFERENCE = {
 
 CONSUMING = _resrl("consuming", "resrl.hidden_state_at=consuming")
 
-# on a pretrained model. A learning rate for each method, chosen among these for all alike, under a seed of no other
-# training; positives at full weight, at which the methods' other settings are compared
-RATES = (5e-6, 1e-5, 2e-5)
+# on a pretrained model. A learning rate for each method, chosen among these multiples of the study's for all alike,
+# under a seed of no other training; positives at full weight, at which the methods' other settings are compared
+RATES = (1, 3, 10)
 W_REINFORCE = Variant("w_reinforce", "w_reinforce")
 SHUFFLED_INTERFERENCE_FULL, INTERFERENCE_FULL, _, NTHR_FULL, _ = INTERFERENCE["full-positives"]
 SHUFFLED_INTERFERENCE, INTERFERENCE_FEW, _, NTHR_FEW, _ = INTERFERENCE["few-positives"]
 
 
-def _at_rate(variant: Variant, lr: float) -> Variant:
-    return replace(variant, name=f"{variant.name} lr {lr:g}", lr=lr)
+def _at_rate(variant: Variant, times: float) -> Variant:
+    return replace(variant, name=f"{variant.name} lr x{times:g}", lr_times=times)
 
 
 RATED = tuple(
-    _at_rate(one, lr) for one in (GRPO, W_REINFORCE, RESRL_FULL, INTERFERENCE_FULL, NTHR_FULL) for lr in RATES
+    _at_rate(one, times) for one in (GRPO, W_REINFORCE, RESRL_FULL, INTERFERENCE_FULL, NTHR_FULL) for times in RATES
 )
 # what came out of it, by method; the controls have that of their method. Until it has been run: the quickstart's
-CHOSEN_RATES = dict.fromkeys(("grpo", "w_reinforce", "resrl", "resrl_interference", "nthr"), 1e-5)
+CHOSEN_RATES = dict.fromkeys(("grpo", "w_reinforce", "resrl", "resrl_interference", "nthr"), 1)
 
 
 def _at_chosen_rate(*variants: Variant) -> tuple[Variant, ...]:

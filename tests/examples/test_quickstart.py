@@ -19,12 +19,14 @@ import checkpoints
 import evaluate
 import identities
 import inputs
+import precision
 import process
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import quickstart
 import report
+import torch
 import training
 import warm_start
 from fingerprints import fingerprint
@@ -164,6 +166,14 @@ def test_a_run_on_a_gpu_is_another_one_and_so_is_its_attention(tmp_path, monkeyp
     without = training_id(gpu=True)
     monkeypatch.setitem(sys.modules, "flash_attn", ModuleType("flash_attn"))
     assert len({without, training_id(gpu=True), training_id(gpu=False)}) == 3
+
+
+def test_a_training_in_bfloat16_is_another_one(tmp_path, monkeypatch):
+    def training_id(found):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {found: True})
+        return identities.training_id("resrl", settings_in(tmp_path, START=SMOLLM2), gpu=False)
+
+    assert training_id("avx512_bf16") != training_id("avx2")
 
 
 def test_fewer_steps_than_trained_are_refused(tmp_path):
@@ -413,6 +423,25 @@ def test_a_small_pretrained_model_keeps_its_activations_on_a_cpu(tmp_path):
     assert keep not in command(True, START="smollm2-135m")
     assert keep not in command(False, START="smollm2-135m", MODEL="owner/model")
     assert keep not in command(False)
+
+
+@pytest.mark.parametrize(("found", "group"), [("avx512_bf16", "cpu_bf16"), ("amx_bf16", "cpu_bf16"), ("avx2", "cpu")])
+def test_a_pretrained_model_trains_in_bfloat16_where_the_cpu_has_it(tmp_path, monkeypatch, found, group):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"architecture": "x86_64", found: True})
+
+    def devices(gpu=False, **knobs):
+        settings = settings_in(tmp_path, **knobs)
+        command = training.verl_command("grpo", settings, "m", [tmp_path / "t"], [tmp_path / "v"], tmp_path, gpu)
+        return [argument for argument in command if argument.startswith("+device")]
+
+    assert devices(START="smollm2-135m") == devices(MODEL="owner/model") == [f"+device={group}"]
+    assert devices() == ["+device=cpu"]
+    assert devices(gpu=True, START="smollm2-135m") == []
+
+
+def test_a_pytorch_that_cannot_tell_has_a_cpu_without_bfloat16(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not precision.computes_in_bfloat16()
 
 
 def test_a_gpu_without_flash_attn_trains_with_sdpa(tmp_path, monkeypatch):

@@ -97,19 +97,27 @@ def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: st
         overrides = [text for text in command[3:] if not text.startswith(("hydra.", "trainer."))]
         assert set(command) >= {f"+method={variant.method}", f"trainer.experiment_name='{variant.name}'"}
         says = variant.overrides(**numbers)
-        says += [] if variant.lr is None else [f"actor_rollout_ref.actor.optim.lr={variant.lr}"]
+        rate = (variant.lr or common.lr) * variant.lr_times
+        says += [] if rate == common.lr else [f"actor_rollout_ref.actor.optim.lr={rate:g}"]
         plain = [text for text in overrides if text.split("=")[0] not in {said.split("=")[0] for said in says}]
         config, without = flat_composed(*overrides), flat_composed(*plain)
         settings = dict(text.split("=", 1) for text in says)
         differing = {name for name in config if config[name] != without[name]}
         assert differing <= set(settings), variant
         assert {name: str(config[name]) for name in settings}.items() <= settings.items(), variant
-        assert config["actor_rollout_ref.actor.optim.lr"] == (variant.lr or common.lr)
+        assert config["actor_rollout_ref.actor.optim.lr"] == pytest.approx(rate)
         assert config["data.seed"] == seed
         responses = config["data.train_batch_size"] * config["actor_rollout_ref.rollout.n"]
         assert responses == common.prompts * common.rollouts
         if variant.method == "resrl":
             ResRLConfig(**{name[6:]: value for name, value in config.items() if name.startswith("resrl.")})
+
+
+def test_rates_are_multiples_of_what_suits_the_model(tmp_path: Path) -> None:
+    for size, wanted in (("135m", ["1e-05", "3e-05", "0.0001"]), ("gpu", ["2e-06", "6e-06", "2e-05"])):
+        trainings = study(tmp_path, SUITES="pretrained-rates", SIZE=size)._trainings(places(tmp_path))
+        rates = [text.split("=")[1] for training in trainings for text in training.command if "optim.lr=" in text]
+        assert rates == 5 * wanted
 
 
 def test_group_sizes_are_half_and_double_that_of_the_others(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+# Copyright 2026 The verl_resrl authors
+# SPDX-License-Identifier: Apache-2.0
+"""In which precision a training without a GPU computes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from knobs import SMALL
+from settings import Settings
+
+BFLOAT16 = ("avx512_bf16", "amx_bf16")  # instructions that multiply matrices about twice as fast
+
+
+def device_group(settings: Settings) -> str:
+    """Choose what follows ``+device=`` where there is no GPU.
+
+    Args:
+        settings: of the run.
+
+    Returns:
+        "cpu_bf16" for a pretrained model where the CPU computes in bfloat16. "cpu" elsewhere, and for the small model,
+        whose products are too small to gain from it.
+    """
+    pretrained = settings.model is not None or settings.start != SMALL
+    return "cpu_bf16" if pretrained and computes_in_bfloat16() else "cpu"
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this CPU has such instructions; a PyTorch that is too old to tell counts as no."""
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name, False) for name in BFLOAT16)
