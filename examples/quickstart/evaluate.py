@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from knobs import SMALL
+from precision import evaluation_dtype
 from settings import Settings
 
 from verl_resrl.evaluation import evaluate as evaluation
@@ -146,6 +147,7 @@ def evaluation_settings(model: str, files: Sequence[Path], settings: Settings, f
         reward_file=str(settings.reward_file) if settings.reward_file else None,
         # vLLM would take longer to start than so small a model takes to answer
         backend="hf" if small else choose_backend("auto"),
+        dtype=evaluation_dtype(settings),
         token_weights=SHOWN,
         resrl=run.resrl if run is not None else None,
     )

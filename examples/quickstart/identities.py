@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fingerprints import fingerprint, source_fingerprint
 from knobs import ROOT
-from precision import device_group
+from precision import device_group, evaluation_dtype
 from settings import Settings
 from sometimes import ATTEMPTS
 from starts import STARTS
@@ -52,7 +52,7 @@ def candidates_id(settings: Settings, gpu: bool) -> str:
         gpu: whether there is a GPU to use.
     """
     numbers = [ATTEMPTS, STARTS[settings.start].candidates, settings.max_prompt, settings.max_response]
-    return fingerprint(numbers=numbers, reward=_reward(settings), gpu=gpu)
+    return fingerprint(numbers=numbers, reward=_reward(settings), device=_device(settings, gpu))
 
 
 def training_id(method: str, settings: Settings, gpu: bool) -> str:
@@ -92,9 +92,14 @@ def evaluation_id(settings: Settings, gpu: bool) -> str:
         data=data_id(s),
         numbers=[s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response],
         reward=_reward(s),
-        gpu=gpu,
+        device=_device(s, gpu),
         code=source_fingerprint([HERE / "evaluate.py", *sorted((PACKAGE / "evaluation").glob("*.py")), *generator]),
     )
+
+
+def _device(settings: Settings, gpu: bool) -> str:
+    """What evaluations run on, and in which precision."""
+    return "gpu" if gpu else evaluation_dtype(settings)
 
 
 def _reward(settings: Settings) -> tuple[str, str] | None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""In which precision a training without a GPU computes."""
+"""In which precision trainings and evaluations without a GPU compute."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +24,15 @@ def device_group(settings: Settings) -> str:
     """
     pretrained = settings.model is not None or settings.start != SMALL
     return "cpu_bf16" if pretrained and computes_in_bfloat16() else "cpu"
+
+
+def evaluation_dtype(settings: Settings) -> str:
+    """Choose ``resrl eval --dtype``: that of the training.
+
+    Args:
+        settings: of the run.
+    """
+    return "bfloat16" if device_group(settings) == "cpu_bf16" else "auto"
 
 
 def computes_in_bfloat16() -> bool:

@@ -10,6 +10,7 @@ from study_settings import StudySettings
 
 # isort: split
 from knobs import SMALL  # of the quickstart, whose folder study_settings puts on the path
+from precision import evaluation_dtype
 from settings import Settings
 from sometimes import ATTEMPTS, keep_sometimes_solved
 from starts import STARTS, TEST_FILE, TRAIN_FILE
@@ -101,4 +102,5 @@ def evaluation(settings: Settings, data: Path, numbers: dict[str, int] | None = 
     options = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
     # on a GPU too: vLLM would take longer to start for each checkpoint than so small a model takes to answer
     backend = "hf" if settings.start == SMALL else "auto"
-    return ["eval", "--data", str(data), "--reward-file", str(settings.reward_file), *options, "--backend", backend]
+    options += ["--backend", backend, "--dtype", evaluation_dtype(settings)]
+    return ["eval", "--data", str(data), "--reward-file", str(settings.reward_file), *options]

@@ -61,6 +61,7 @@ from verl_resrl.evaluation.settings import EvaluationError, named_file
         (["--max-prompt-tokens", "1", "--data", "long.parquet"], "every prompt is longer than 1 tokens"),
         (["--backend", "fast"], "--backend fast must be one of auto, vllm, hf"),
         (["--backend", "vllm"], "--backend vllm needs"),
+        (["--dtype", "float8"], "--dtype float8 must be one of auto, float32, bfloat16"),
         (["--steps", "3"], "--steps chooses checkpoints of a --run"),
         (["--run", "."], "either --model MODEL or --run RUN_DIR"),
         (["--chat-template-kwargs", "{"], "--chat-template-kwargs is not JSON"),

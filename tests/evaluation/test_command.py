@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.evaluation.evaluations import PROBLEMS, SAMPLES, arguments, call, row, samples_in, write_rows
+from verl_resrl.evaluation.generate import load_model
 
 
 def test_samples_are_what_the_model_and_the_reward_say(evaluated: Path) -> None:
@@ -95,6 +97,16 @@ def test_another_seed_gives_other_responses(task: Path, evaluated: Path, tmp_pat
     ours = [sample["response"] for sample in samples_in(tmp_path)]
     assert len(ours) == 2 * SAMPLES
     assert set(ours) & set(theirs[: len(ours)]) <= {""}
+
+
+def test_the_precision_is_what_was_asked_for(task: Path, evaluated: Path, tmp_path: Path) -> None:
+    by_default = "bfloat16" if torch.cuda.is_available() else "float32"
+    for name in ("float32", "bfloat16"):
+        assert load_model(str(task / "model"), name).dtype == getattr(torch, name)
+        assert call(*arguments(task, tmp_path / name, "--dtype", name))[0] == 0
+        assert (samples_in(tmp_path / name) == samples_in(evaluated)) == (name == by_default)
+    code, _, error = call(*arguments(task, evaluated, "--dtype", "bfloat16"))
+    assert (code, 'dtype is "auto" there and "bfloat16" now' in error) == (1, True)
 
 
 def test_every_checkpoint_of_every_run(task: Path, evaluated: Path, tmp_path: Path) -> None:

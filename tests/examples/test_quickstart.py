@@ -168,12 +168,14 @@ def test_a_run_on_a_gpu_is_another_one_and_so_is_its_attention(tmp_path, monkeyp
     assert len({without, training_id(gpu=True), training_id(gpu=False)}) == 3
 
 
-def test_a_training_in_bfloat16_is_another_one(tmp_path, monkeypatch):
-    def training_id(found):
+def test_what_is_computed_in_bfloat16_is_another_result(tmp_path, monkeypatch):
+    def names(found):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {found: True})
-        return identities.training_id("resrl", settings_in(tmp_path, START=SMOLLM2), gpu=False)
+        settings = settings_in(tmp_path, START=SMOLLM2)
+        training = identities.training_id("resrl", settings, gpu=False)
+        return {training, identities.candidates_id(settings, gpu=False), identities.evaluation_id(settings, gpu=False)}
 
-    assert training_id("avx512_bf16") != training_id("avx2")
+    assert not names("avx512_bf16") & names("avx2")
 
 
 def test_fewer_steps_than_trained_are_refused(tmp_path):
@@ -437,6 +439,8 @@ def test_a_pretrained_model_trains_in_bfloat16_where_the_cpu_has_it(tmp_path, mo
     assert devices(START="smollm2-135m") == devices(MODEL="owner/model") == [f"+device={group}"]
     assert devices() == ["+device=cpu"]
     assert devices(gpu=True, START="smollm2-135m") == []
+    evaluation = evaluate.evaluation_settings("m", [tmp_path], settings_in(tmp_path, START="smollm2-135m"), tmp_path)
+    assert (evaluation.dtype == "bfloat16") == (group == "cpu_bf16")
 
 
 def test_a_pytorch_that_cannot_tell_has_a_cpu_without_bfloat16(monkeypatch):

@@ -120,6 +120,9 @@ def evaluate(
     backend: Annotated[
         str, typer.Option(help="vllm, hf (Hugging Face), or auto: vllm where a GPU and vLLM are.")
     ] = "auto",
+    dtype: Annotated[
+        str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on a GPU and float32 on a CPU.")
+    ] = "auto",
     tensor_parallel_size: Annotated[int, typer.Option(help="GPUs that share a model, with vllm.")] = 1,
     verl_args: Annotated[
         str,

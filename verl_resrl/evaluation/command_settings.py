@@ -16,7 +16,7 @@ from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings, 
 from verl_resrl.statistics.passk import powers_of_two
 
 SAME = ("n", "averaged", "temperature", "top_p", "max_tokens", "max_prompt_tokens", "seed", "limit")
-MORE = ("threshold", "tensor_parallel_size", "token_weights")
+MORE = ("threshold", "tensor_parallel_size", "token_weights", "dtype")
 
 
 def settings_of_targets(params: Mapping[str, Any], given: Collection[str]) -> dict[Target, Settings]:

@@ -181,5 +181,6 @@ def _generator(settings: Settings, folder: Path, tokenizer: Any, context: int | 
         context=context,
     )
     if settings.backend == "vllm":
-        return VLLMGenerator(settings.model, sampling, folder / LOG_FILE, settings.tensor_parallel_size)
-    return HFGenerator(settings.model, tokenizer, sampling)
+        log, gpus = folder / LOG_FILE, settings.tensor_parallel_size
+        return VLLMGenerator(settings.model, sampling, log, gpus, settings.dtype)
+    return HFGenerator(settings.model, tokenizer, sampling, settings.dtype)

@@ -114,10 +114,13 @@ def load_tokenizer(model: str) -> Any:
     return tokenizer
 
 
-def load_model(model: str) -> Any:
-    """Load a model in eval mode, in bfloat16 on a GPU and in float32 on a CPU.
+def load_model(model: str, dtype: str = "auto") -> Any:
+    """Load a model in eval mode.
 
-    verl writes bfloat16 into the configuration of its checkpoints, whatever the weights are.
+    Args:
+        model: Hugging Face model, a folder or a name on the hub.
+        dtype: "auto" is bfloat16 on a GPU and float32 on a CPU: what the model's configuration says does not count, as
+            verl writes bfloat16 into that of its checkpoints, whatever the weights are.
 
     Raises:
         EvaluationError: transformers cannot.
@@ -126,8 +129,9 @@ def load_model(model: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     gpu = torch.cuda.is_available()
+    name = ("bfloat16" if gpu else "float32") if dtype == "auto" else dtype
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16 if gpu else torch.float32)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, name))
     except Exception as error:  # of transformers, safetensors, torch: missing, cut off or of another shape
         reason = " ".join(str(error).split())[:300]
         raise EvaluationError(f"{model} cannot be loaded ({type(error).__name__}: {reason})") from None
@@ -156,12 +160,13 @@ class HFGenerator:
         model: see ``load_model``.
         tokenizer: of the model.
         sampling: how to sample.
+        dtype: see ``load_model``.
     """
 
-    def __init__(self, model: str, tokenizer: Any, sampling: Sampling) -> None:
+    def __init__(self, model: str, tokenizer: Any, sampling: Sampling, dtype: str = "auto") -> None:
         from verl_resrl.cpu.attention import share_keys
 
-        self._model: Any = load_model(model)
+        self._model: Any = load_model(model, dtype)
         share_keys(self._model)
         self._sampling = sampling
         eos = self._model.generation_config.eos_token_id

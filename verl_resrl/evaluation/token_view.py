@@ -58,7 +58,7 @@ def write_token_view(
     for sample in sorted(samples, key=lambda sample: sample.job):
         groups[sample.problem].append(sample)
     mixed = [number for number, group in groups.items() if len({sample.correct for sample in group}) == 2]
-    model = load_model(settings.model) if mixed else None
+    model = load_model(settings.model, settings.dtype) if mixed else None
     config = ResRLConfig(**(settings.resrl or {}))
     shown = {name: asdict(config)[name] for name in SHOWN_SETTINGS}
     weighed = {"of_training": settings.resrl is not None, "responses": settings.n, **shown}

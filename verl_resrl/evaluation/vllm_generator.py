@@ -37,12 +37,15 @@ class VLLMGenerator:
         sampling: how to sample.
         log: file for all that vLLM prints.
         tensor_parallel_size: GPUs that share the model.
+        dtype: see ``generate.load_model``.
 
     Raises:
         EvaluationError: the engine does not start, as with too little free memory.
     """
 
-    def __init__(self, model: str, sampling: Sampling, log: Path, tensor_parallel_size: int = 1) -> None:
+    def __init__(
+        self, model: str, sampling: Sampling, log: Path, tensor_parallel_size: int = 1, dtype: str = "auto"
+    ) -> None:
         self._sampling, self._log, self._ready = sampling, log, False
         with log.open("wb") as file:
             self._process: Any = subprocess.Popen(  # Any, because its pipes are there
@@ -59,6 +62,7 @@ class VLLMGenerator:
                     "model": model,
                     "max_model_len": min(length, sampling.context or length),
                     "tensor_parallel_size": tensor_parallel_size,
+                    "dtype": dtype,
                 }
             )
             answer = self._receive()

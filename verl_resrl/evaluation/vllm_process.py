@@ -41,10 +41,11 @@ def end_with(parent: int) -> None:
 
 
 def start_engine(settings: Mapping[str, Any]) -> Any:
-    """Start vLLM's engine inside this process, in bfloat16 on a GPU and in float32 on a CPU, as Hugging Face's.
+    """Start vLLM's engine inside this process.
 
     Args:
-        settings: ``model``, ``max_model_len`` and ``tensor_parallel_size``.
+        settings: ``model``, ``max_model_len``, ``tensor_parallel_size`` and ``dtype``; "auto" is what it is for
+            Hugging Face's models (``generate.load_model``).
     """
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # read when vllm is imported
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GIB)
@@ -52,10 +53,10 @@ def start_engine(settings: Mapping[str, Any]) -> Any:
     from vllm.platforms import current_platform  # asked in place of torch, which might wake CUDA before vLLM forks
 
     cpu = current_platform.is_cpu()
+    dtype = ("float32" if cpu else "bfloat16") if settings["dtype"] == "auto" else settings["dtype"]
     return LLMEngine.from_engine_args(
         EngineArgs(
-            **settings,
-            dtype="float32" if cpu else "bfloat16",
+            **{**settings, "dtype": dtype},
             enforce_eager=cpu,  # compiling for a CPU takes minutes
             # after a part of a prompt, vLLM 0.30.0 sets an offset that a generator of a CPU has not
             enable_chunked_prefill=False if cpu else None,

@@ -40,6 +40,7 @@ EQUAL_SETTINGS = {  # of evaluations, by their names in settings.json
     "reward_kwargs": "further arguments of the reward function",
     "chat_template_kwargs": "arguments of the chat template",
     "backend": "what generated the responses",
+    "dtype": "the precision in which they were generated",
 }
 
 
