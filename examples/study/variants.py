@@ -103,7 +103,7 @@ CONSUMING = _resrl("consuming", "resrl.hidden_state_at=consuming")
 # on a pretrained model. A learning rate for each method, chosen among these multiples of the study's for all alike,
 # under a seed of no other training; positives at full weight, at which the methods' other settings are compared
 RATES = (1, 3, 10)
-W_REINFORCE = Variant("w_reinforce", "w_reinforce")
+W_REINFORCE, RESRL_FEW = _plain("w_reinforce", "resrl")
 SHUFFLED_INTERFERENCE_FULL, INTERFERENCE_FULL, _, NTHR_FULL, _ = INTERFERENCE["full-positives"]
 SHUFFLED_INTERFERENCE, INTERFERENCE_FEW, _, NTHR_FEW, _ = INTERFERENCE["few-positives"]
 
@@ -125,25 +125,23 @@ def _at_chosen_rate(*variants: Variant) -> tuple[Variant, ...]:
 
 def _measured(*variants: Variant) -> tuple[Variant, ...]:
     """With the displacement measured in each step, beside what foresees it."""
-    return tuple(replace(one, settings=tuple(dict.fromkeys((*one.settings, MEASURED)))) for one in variants)
+    return tuple(replace(one, settings=(*one.settings, MEASURED)) for one in variants)
 
 
 PRETRAINED_GRPO, *FIRST_LOOK = _at_chosen_rate(
     GRPO,
     W_REINFORCE,
-    *_measured(
-        RESRL,
-        RESRL_FULL,
-        SHUFFLED,
-        SHUFFLED_FULL,
-        CONSUMING,
-        SHUFFLED_INTERFERENCE,
-        INTERFERENCE_FEW,
-        SHUFFLED_INTERFERENCE_FULL,
-        INTERFERENCE_FULL,
-        NTHR_FEW,
-        NTHR_FULL,
-    ),
+    RESRL_FEW,
+    RESRL_FULL,
+    SHUFFLED,
+    SHUFFLED_FULL,
+    CONSUMING,
+    SHUFFLED_INTERFERENCE,
+    INTERFERENCE_FEW,
+    SHUFFLED_INTERFERENCE_FULL,
+    INTERFERENCE_FULL,
+    NTHR_FEW,
+    NTHR_FULL,
 )
 # and what matters most of it: the methods in GRPO's balance of right and wrong, and their controls
 MOST = _at_chosen_rate(*_measured(RESRL_FULL, SHUFFLED_FULL, INTERFERENCE_FULL, SHUFFLED_INTERFERENCE_FULL))
@@ -181,8 +179,8 @@ SENSITIVITY = (
 )
 
 HELD_OUT_SEED = 100  # of no other training
-# suites that are trained under these seeds only: a first look, and the choice of learning rates
-OWN_SEEDS = {"sensitivity": (0,), "pretrained-first": (0,), "pretrained-rates": (HELD_OUT_SEED,)}
+# suites that are trained under these seeds only: what is chosen by them is then compared under others
+OWN_SEEDS = {"sensitivity": (0,), **dict.fromkeys(("pretrained-rates", "pretrained-first"), (HELD_OUT_SEED,))}
 
 
 @dataclass(frozen=True)
