@@ -19,6 +19,7 @@ from verl.workers.rollout.replica import TokenOutput
 
 from verl_resrl.cpu.attention import share_keys
 from verl_resrl.cpu.generate import Completion, Request, generate
+from verl_resrl.cpu.memory import return_memory
 from verl_resrl.cpu.process import use_all_cores
 
 QUIET_SECONDS = 0.05  # requests of a step come in a burst; it is over when none arrived for so long
@@ -132,6 +133,7 @@ class HFServer:
             return
         for item, completion in zip(batch, completions, strict=True):
             item.answer.set_result((completion, step))
+        await asyncio.to_thread(return_memory)  # the trainer's turn comes next
 
     async def abort_all_requests(self, reject_request: bool = False) -> None:
         """Answer all requests with what they have got so far, and hold new ones back until ``resume_generation``.

@@ -6,17 +6,16 @@ Every response has a seed of its own, made of the evaluation's seed, the problem
 models get the same luck, and a response does not depend on what was generated before it, in this process or another.
 """
 
-import ctypes
 import gc
 import hashlib
 import importlib.util
 import json
 import logging
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from verl_resrl.cpu.memory import return_memory
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.settings import EvaluationError
 
@@ -148,9 +147,7 @@ def free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:  # musl has none
-        trim(0)
+    return_memory()
 
 
 class HFGenerator:
