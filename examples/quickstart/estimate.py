@@ -43,14 +43,15 @@ def parameters_of(model: str) -> int:
         raise QuickstartError(f"MODEL: {model} cannot be loaded ({reason})") from None
 
 
-def flop_per_second(device: str) -> float:
-    """Measure this machine's matrix products, in the precision of the training.
+def flop_per_second(device: str, dtype: torch.dtype) -> float:
+    """Measure this machine's matrix products.
 
     Args:
         device: ``cuda`` or ``cpu``.
+        dtype: of the training's products.
     """
     gpu = device == "cuda"
-    matrix = torch.randn(8 * SIZE if gpu else SIZE, SIZE, device=device, dtype=torch.bfloat16 if gpu else torch.float32)
+    matrix = torch.randn(8 * SIZE if gpu else SIZE, SIZE, device=device, dtype=dtype)
     square = matrix[:SIZE]
     done, start = 0, time.perf_counter()
     while time.perf_counter() - start < SECONDS_MEASURED:

@@ -71,11 +71,16 @@ class Quickstart:
 
     def _estimate(self) -> None:
         """Say how long it will take; the small model's steps are too short for an estimate by FLOP."""
+        import torch
         from estimate import flop_per_second, parameters_of, sentence
+        from precision import device_group
 
         parameters = parameters_of(self.settings.model) if self.settings.model else self.start.parameters
         if parameters > LEAST_ESTIMATED:
-            line = sentence(self.settings, parameters, flop_per_second("cuda" if self.gpu else "cpu"))
+            device = "cuda" if self.gpu else "cpu"
+            half = self.gpu or device_group(self.settings) == "cpu_bf16"
+            rate = flop_per_second(device, torch.bfloat16 if half else torch.float32)
+            line = sentence(self.settings, parameters, rate)
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _data(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
