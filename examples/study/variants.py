@@ -102,7 +102,7 @@ CONSUMING = _resrl("consuming", "resrl.hidden_state_at=consuming")
 
 # on a pretrained model. A learning rate for each method, chosen among these multiples of the study's for all alike,
 # under a seed of no other training; positives at full weight, at which the methods' other settings are compared
-RATES = (1, 3, 10)
+RATES = (0.3, 1, 3)
 W_REINFORCE, RESRL_FEW = _plain("w_reinforce", "resrl")
 SHUFFLED_INTERFERENCE_FULL, INTERFERENCE_FULL, _, NTHR_FULL, _ = INTERFERENCE["full-positives"]
 SHUFFLED_INTERFERENCE, INTERFERENCE_FEW, _, NTHR_FEW, _ = INTERFERENCE["few-positives"]

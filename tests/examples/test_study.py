@@ -114,7 +114,7 @@ def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: st
 
 
 def test_rates_are_multiples_of_what_suits_the_model(tmp_path: Path) -> None:
-    for size, wanted in (("135m", ["1e-05", "3e-05", "0.0001"]), ("gpu", ["2e-06", "6e-06", "2e-05"])):
+    for size, wanted in (("135m", ["3e-06", "1e-05", "3e-05"]), ("gpu", ["6e-07", "2e-06", "6e-06"])):
         trainings = study(tmp_path, SUITES="pretrained-rates", SIZE=size)._trainings(places(tmp_path))
         rates = [text.split("=")[1] for training in trainings for text in training.command if "optim.lr=" in text]
         assert rates == 5 * wanted
