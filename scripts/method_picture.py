@@ -145,7 +145,7 @@ def main() -> int:
         return 1
     own = finished.settings.resrl or {}
     config = ResRLConfig(**(own if options.rank is None else {**own, "rank": options.rank}))
-    model, problem = load_model(finished.settings.model), finished.problems[number]
+    model, problem = load_model(finished.settings.model, finished.settings.dtype), finished.problems[number]
     group = look(model, finished.tokenizer, problem, groups[number], config)
     if not group.out.active.all():
         print(f"error: problem {number} has no right or no wrong responses: choose another --problem", file=sys.stderr)

@@ -12,12 +12,12 @@ from starts import STARTS
 
 # FLOP per parameter and token: a forward pass, and one with its backward pass
 FORWARD, UPDATE = 2, 6
-# the supervised start goes back through the upper layers alone, in larger products: SmolLM2-135M took that much
+# the supervised start, in float32, goes back through the upper layers alone, in larger products: so SmolLM2-135M took
 SUPERVISED = 1.8
 DECODING = 2  # times the FLOP of a forward pass: the products are of few rows, and sampling comes on top
 RESPONSE_SHARE = 0.5  # of the longest response, and of the longest prompt
 # of the matrix products' speed, for padding, logits and what is computed twice to save memory: a step of SmolLM2-135M
-# on two cores reached 0.35 of it, an evaluation 0.8
+# on two cores reached 0.35 of it in float32, an evaluation 0.8
 EFFICIENCY = 0.4
 SECONDS_TO_START = 60  # verl, for each training
 SIZE, SECONDS_MEASURED = 1024, 0.3
@@ -77,37 +77,39 @@ class Estimate:
     evaluations: float
 
 
-def estimate(settings: Settings, parameters: int, rate: float) -> Estimate:
+def estimate(settings: Settings, parameters: int, rate: float, start_rate: float) -> Estimate:
     """Estimate the phases of a run.
 
     Args:
         settings: of the run.
         parameters: of the model.
-        rate: FLOP a second of matrix products, as ``flop_per_second`` measures it.
+        rate: FLOP a second of matrix products, as ``flop_per_second`` measures it, in the precision of the trainings.
+        start_rate: the same in that of the supervised start.
     """
     prompt, response = (RESPONSE_SHARE * length for length in (settings.max_prompt, settings.max_response))
-    rate *= EFFICIENCY
-    sampling = response * parameters * FORWARD * DECODING / rate
-    reading = (prompt + response) * parameters / rate
+    reading = (prompt + response) * parameters  # times FLOP per parameter and token
+    sampling = response * parameters * FORWARD * DECODING / (rate * EFFICIENCY)
     start = 0.0
     if settings.model is None:
         ours = STARTS[settings.start]
-        start = ours.sizes[0] * reading * SUPERVISED + ours.candidates * ATTEMPTS * sampling
-    step = settings.prompts * settings.rollouts * (sampling + reading * (FORWARD + UPDATE))
+        supervised = ours.sizes[0] * reading * SUPERVISED / (start_rate * EFFICIENCY)
+        start = supervised + ours.candidates * ATTEMPTS * sampling
+    step = settings.prompts * settings.rollouts * (sampling + reading * (FORWARD + UPDATE) / (rate * EFFICIENCY))
     evaluated = (len(settings.methods) + 1) * settings.eval_problems * settings.eval_samples
     trainings = len(settings.methods) * (SECONDS_TO_START + settings.steps * step)
     return Estimate(start, trainings, evaluated * sampling)
 
 
-def sentence(settings: Settings, parameters: int, rate: float) -> str:
+def sentence(settings: Settings, parameters: int, rate: float, start_rate: float) -> str:
     """Say it in one line.
 
     Args:
         settings: of the run.
         parameters: of the model.
-        rate: FLOP a second.
+        rate: as ``estimate`` takes it.
+        start_rate: as ``estimate`` takes it.
     """
-    found = estimate(settings, parameters, rate)
+    found = estimate(settings, parameters, rate, start_rate)
     parts = {"start": found.start, "trainings": found.trainings, "evaluations": found.evaluations}
     return (
         f"from the beginning it takes about {_time(sum(parts.values()))} "

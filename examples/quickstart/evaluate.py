@@ -15,7 +15,7 @@ from precision import evaluation_dtype
 from settings import Settings
 
 from verl_resrl.evaluation import evaluate as evaluation
-from verl_resrl.evaluation.generate import choose_backend
+from verl_resrl.evaluation.generate import choose_backend, choose_dtype
 from verl_resrl.evaluation.run_settings import read_run_settings
 from verl_resrl.evaluation.settings import Settings as EvaluationSettings
 from verl_resrl.runs.files import EVALUATIONS
@@ -147,7 +147,7 @@ def evaluation_settings(model: str, files: Sequence[Path], settings: Settings, f
         reward_file=str(settings.reward_file) if settings.reward_file else None,
         # vLLM would take longer to start than so small a model takes to answer
         backend="hf" if small else choose_backend("auto"),
-        dtype=evaluation_dtype(settings),
+        dtype=choose_dtype(evaluation_dtype(settings)),
         token_weights=SHOWN,
         resrl=run.resrl if run is not None else None,
     )

@@ -5,7 +5,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from knobs import SMALL
 from settings import Settings
 
@@ -27,7 +26,7 @@ def device_group(settings: Settings) -> str:
 
 
 def evaluation_dtype(settings: Settings) -> str:
-    """Choose ``resrl eval --dtype``: that of the training.
+    """Choose ``resrl eval --dtype``: that of the training, which on a GPU is bfloat16 anyway.
 
     Args:
         settings: of the run.
@@ -37,5 +36,7 @@ def evaluation_dtype(settings: Settings) -> str:
 
 def computes_in_bfloat16() -> bool:
     """Whether this CPU has such instructions; a PyTorch that is too old to tell counts as no."""
+    import torch  # not above: who imports this sets variables that torch reads when it is loaded
+
     capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in BFLOAT16)

@@ -79,8 +79,9 @@ class Quickstart:
         if parameters > LEAST_ESTIMATED:
             device = "cuda" if self.gpu else "cpu"
             half = self.gpu or device_group(self.settings) == "cpu_bf16"
-            rate = flop_per_second(device, torch.bfloat16 if half else torch.float32)
-            line = sentence(self.settings, parameters, rate)
+            start_rate = flop_per_second(device, torch.float32)
+            rate = flop_per_second(device, torch.bfloat16) if half else start_rate
+            line = sentence(self.settings, parameters, rate, start_rate)
             self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _data(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:

@@ -114,7 +114,7 @@ def _weights(group: Group, config: ResRLConfig) -> Tensor:
 def _groups(evaluation: Path, start: str) -> Iterator[Group]:
     """Groups with right and wrong responses."""
     finished = read_finished(evaluation)
-    network = load_model(finished.settings.model)
+    network = load_model(finished.settings.model, finished.settings.dtype)
     for number, group in finished.groups(GROUP).items():
         if len({sample.correct for sample in group}) == 2:
             yield _group(network, finished.tokenizer, finished.problems[number], group, start)

@@ -19,7 +19,8 @@ from study_settings import StudySettings, help_text
 from variants import OWN_SEEDS, REPORTS, Report, Variant
 
 # isort: split
-from process import only_one  # of the quickstart, whose folder study_settings puts on the path
+from precision import device_group  # of the quickstart, whose folder study_settings puts on the path
+from process import only_one
 from rich.console import Console
 from settings import QuickstartError
 
@@ -73,7 +74,8 @@ class Study:
     def _claim(self) -> None:
         """Runs of other settings or of other code must not mix."""
         file = self.settings.out / "settings.json"
-        new = asdict(self.settings.size) | {"gpu": self.gpu, "code": self._code}
+        device = "gpu" if self.gpu else device_group(self.settings.common())
+        new = asdict(self.settings.size) | {"device": device, "code": self._code}
         del new["meaning"], new["seeds"], new["jobs"], new["suite"]
         old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else new
         if old != new:
@@ -83,17 +85,22 @@ class Study:
         write_json(file, new)
 
     def _trainings(self, common: "Common") -> list["Training"]:
-        """Every seed of every variant, seed after seed, so that a study cut short has something of everything."""
+        """Every seed of every variant, seed after seed, so that a study cut short has something of everything.
+
+        Raises:
+            QuickstartError: two of them would share a folder.
+        """
         from common import evaluation
         from trainings import Training
 
-        size, found = self.settings.size, {}
+        size = self.settings.size
+        found: dict[Path, Training] = {}
         options = evaluation(self.settings.common(), common.test)
         for seed in sorted({seed for report in self.reports for seed in self._seeds(report)}):
             shown = [report for report in self.reports if seed in self._seeds(report)]
             for variant in dict.fromkeys(variant for report in shown for variant in report.variants):
                 folder = self._folder(variant, seed)
-                found[folder] = Training(
+                training = Training(
                     name=f"{variant.name} seed {seed}",
                     folder=folder,
                     command=self._verl_command(common, variant, seed, folder),
@@ -103,6 +110,8 @@ class Study:
                     save_every=size.save_every,
                     code=self._code,
                 )
+                if found.setdefault(folder, training) != training:
+                    raise QuickstartError(f"SEEDS: {folder.name} would be two trainings, of different suites")
         return list(found.values())
 
     def _seeds(self, report: Report) -> Iterable[int]:
@@ -128,17 +137,22 @@ class Study:
         from tables import localisation_table
 
         evaluations = {"start": common.evaluation}
-        variants = [variant for report in self.reports for variant in report.variants]
+        trained = [
+            (variant, folder)
+            for report in self.reports
+            for variant in report.variants
+            if (folder := self._folder(variant, min(self._seeds(report)))) in done
+        ]
         for method in ("grpo", "resrl"):
-            variant = next((one for one in variants if one.method == method), None)
-            if variant is not None and (folder := self._folder(variant, 0)) in done:
-                evaluations[variant.name] = folder / "evaluations" / f"step_{self.settings.size.steps}"
+            first = next(((variant.name, folder) for variant, folder in trained if variant.method == method), None)
+            if first is not None:
+                evaluations[first[0]] = first[1] / "evaluations" / f"step_{self.settings.size.steps}"
         with self.phases.phase("places of the first wrong tokens") as phase:
             found = {}
             for name, evaluation in evaluations.items():
                 phase.waiting(name)
                 found[name] = measure(evaluation, self.settings.common())
-            phase.note = str(self.settings.out / "localisation.json")
+            phase.note = f"{', '.join(found)}: {self.settings.out / 'localisation.json'}"
             write_json(self.settings.out / "localisation.json", found)
             (self.settings.out / "localisation.md").write_text(localisation_table(found), encoding="utf-8")
 

@@ -69,7 +69,9 @@ KNOBS = (
     Knob("SIZE", SMALLEST, "; ".join(f"{name}: {size.meaning}" for name, size in SIZES.items())),
     Knob("SUITES", "", f"what to train, any of: {' '.join(SUITES)}; or all; not set: {_by_size('suite')}"),
     Knob("STEPS", "", f"of each training; not set: {_by_size('steps')}"),
-    Knob("SEEDS", "", f"trainings of each variant, with the seeds 0, 1, ...; not set: {_by_size('seeds')}"),
+    Knob(
+        "SEEDS", "", f"trainings of each variant, seeds 0, 1, ...; some suites have one; not set: {_by_size('seeds')}"
+    ),
     Knob("JOBS", "", f"trainings at a time; not set: {_by_size('jobs')}"),
     Knob("OUT", "outputs/study", "folder of everything that is written, relative to the current one"),
 )

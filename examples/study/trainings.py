@@ -29,6 +29,7 @@ from verl_resrl.evaluation.settings import write_json
 from verl_resrl.runs.files import ORIGIN
 
 POLL_SECONDS = 0.5
+COMMAND = "command.json"
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,12 @@ def run_trainings(trainings: Sequence[Training], jobs: int, console: Console) ->
 
     Returns:
         One line for each training that failed.
+
+    Raises:
+        QuickstartError: one was made by another command, whether it is finished or not.
     """
+    for training in trainings:
+        _check_command(training)
     left = [training for training in trainings if not training.is_evaluated()]
     if len(left) < len(trainings):
         console.print(f"{len(trainings) - len(left)} of {len(trainings)} trainings: done before", highlight=False)
@@ -128,7 +134,7 @@ def _run(training: Training, status: Status) -> None:
 def _train_and_evaluate(training: Training, status: Status) -> None:
     folder = training.folder
     folder.mkdir(parents=True, exist_ok=True)
-    _claim(training)
+    write_json(folder / COMMAND, _command(training))
     if finished_step(folder) < training.steps:
         _train(training, status)
     keep_weights(folder, training.steps)
@@ -141,14 +147,18 @@ def _train_and_evaluate(training: Training, status: Status) -> None:
     call(training.evaluation, folder / "evaluation.log", lambda: status.waiting("evaluating its checkpoints"))
 
 
-def _claim(training: Training) -> None:
-    """Keep the command: a folder must not hold the beginning of one training and the end of another."""
-    file, new = training.folder / "command.json", list(training.command[1:])  # without the Python
+def _command(training: Training) -> list[str]:
+    """Without the Python."""
+    return list(training.command[1:])
+
+
+def _check_command(training: Training) -> None:
+    """A report must not show two trainings as one, nor a folder hold the beginning of one and the end of another."""
+    file, new = training.folder / COMMAND, _command(training)
     old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else new
     if old != new:
         changed = " ".join(sorted(set(old) ^ set(new)))
         raise QuickstartError(f"{training.folder} was trained by another command ({changed}): rename or delete it")
-    write_json(file, new)
 
 
 def _train(training: Training, status: Status) -> None:

@@ -100,8 +100,9 @@ INTERFERENCE = {
 
 CONSUMING = _resrl("consuming", "resrl.hidden_state_at=consuming")
 
-# on a pretrained model. A learning rate for each method, chosen among these multiples of the study's for all alike,
-# under a seed of no other training; positives at full weight, at which the methods' other settings are compared
+# on a pretrained model. A learning rate for each method, chosen among these multiples of the study's for all alike by
+# Avg at the end, under a seed that the comparison does not use; positives at full weight, at which the methods' other
+# settings are compared
 RATES = (0.3, 1, 3)
 W_REINFORCE, RESRL_FEW = _plain("w_reinforce", "resrl")
 SHUFFLED_INTERFERENCE_FULL, INTERFERENCE_FULL, _, NTHR_FULL, _ = INTERFERENCE["full-positives"]
@@ -115,7 +116,8 @@ def _at_rate(variant: Variant, times: float) -> Variant:
 RATED = tuple(
     _at_rate(one, times) for one in (GRPO, W_REINFORCE, RESRL_FULL, INTERFERENCE_FULL, NTHR_FULL) for times in RATES
 )
-# what came out of it, by method; the controls have that of their method. Until it has been run: the quickstart's
+# what came out of it on SmolLM2-135M, by method; the controls have that of their method, so that nothing but the places
+# of the weights differs. Until it has been run: the quickstart's
 CHOSEN_RATES = dict.fromkeys(("grpo", "w_reinforce", "resrl", "resrl_interference", "nthr"), 1)
 
 
@@ -178,7 +180,7 @@ SENSITIVITY = (
     ),
 )
 
-HELD_OUT_SEED = 100  # of no other training
+HELD_OUT_SEED = 100  # of no training that is compared
 # suites that are trained under these seeds only: what is chosen by them is then compared under others
 OWN_SEEDS = {"sensitivity": (0,), **dict.fromkeys(("pretrained-rates", "pretrained-first"), (HELD_OUT_SEED,))}
 

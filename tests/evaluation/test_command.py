@@ -105,8 +105,10 @@ def test_the_precision_is_what_was_asked_for(task: Path, evaluated: Path, tmp_pa
         assert load_model(str(task / "model"), name).dtype == getattr(torch, name)
         assert call(*arguments(task, tmp_path / name, "--dtype", name))[0] == 0
         assert (samples_in(tmp_path / name) == samples_in(evaluated)) == (name == by_default)
-    code, _, error = call(*arguments(task, evaluated, "--dtype", "bfloat16"))
-    assert (code, 'dtype is "auto" there and "bfloat16" now' in error) == (1, True)
+        assert json.loads((tmp_path / name / "settings.json").read_text())["dtype"] == name
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[by_default]
+    code, _, error = call(*arguments(task, evaluated, "--dtype", other))
+    assert (code, f'dtype is "{by_default}" there and "{other}" now' in error) == (1, True)
 
 
 def test_every_checkpoint_of_every_run(task: Path, evaluated: Path, tmp_path: Path) -> None:

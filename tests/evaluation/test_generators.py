@@ -19,7 +19,7 @@ import torch
 from tests.evaluation.evaluations import row
 from verl_resrl.evaluation import vllm_generator
 from verl_resrl.evaluation.evaluate import sample_and_judge
-from verl_resrl.evaluation.generate import Job, Response, Sampling, choose_backend
+from verl_resrl.evaluation.generate import Job, Response, Sampling, choose_backend, choose_dtype
 from verl_resrl.evaluation.judge import Verdict
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.settings import EvaluationError
@@ -51,6 +51,12 @@ def test_backends(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixt
     assert choose_backend("hf") == "hf"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert (choose_backend("vllm"), choose_backend("auto")) == ("vllm", "hf")  # there are builds that need no GPU
+
+
+def test_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gpu, by_default in ((False, "float32"), (True, "bfloat16")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda gpu=gpu: gpu)
+        assert [choose_dtype(name) for name in ("auto", "float32", "bfloat16")] == [by_default, "float32", "bfloat16"]
 
 
 # stands in for vLLM's process: takes so many requests as have come, then ends the newest of them first
@@ -92,7 +98,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., VLLM
         program = f"MOST, LAST, DIES_AFTER = {in_flight}, {last!r}, {dies_after}\n{ENGINE}"
         monkeypatch.setattr(vllm_generator, "COMMAND", [sys.executable, "-c", program])
         monkeypatch.setattr(vllm_generator, "IN_FLIGHT", in_flight)
-        return VLLMGenerator(model, sampling, tmp_path / "vllm.log")
+        return VLLMGenerator(model, sampling, tmp_path / "vllm.log", "float32")
 
     return started
 

@@ -160,18 +160,21 @@ def test_the_estimate_counts_what_is_done(tmp_path: Path) -> None:
     knobs = {"METHODS": "resrl", "STEPS": "3", "PROMPTS": "2", "MINI_BATCH": "2", "ROLLOUTS": "5"}
     lengths = {"MAX_PROMPT": "20", "MAX_RESPONSE": "40", "EVAL_PROBLEMS": "1", "EVAL_SAMPLES": "16"}
     settings = settings_in(tmp_path, MODEL="owner/model", **knobs, **lengths)
-    found = estimate.estimate(settings, parameters=100, rate=1000.0 / estimate.EFFICIENCY)
+    rates = {"rate": 1000.0 / estimate.EFFICIENCY, "start_rate": 500.0 / estimate.EFFICIENCY}
+    found = estimate.estimate(settings, parameters=100, **rates)
     # a step of 10 responses of 20 tokens after 10: each sampled for 4, all read for 2 and learned from for 6 FLOP
     assert found.trainings == pytest.approx(60 + 3 * 10 * (20 * 4 + 30 * 8) * 100 / 1000)
     assert found.evaluations == pytest.approx(2 * 16 * 20 * 4 * 100 / 1000)
-    said = estimate.sentence(settings, 50_000_000, 2.5e9)
+    said = estimate.sentence(settings, 50_000_000, 2.5e9, 1e9)
     whole = "from the beginning it takes about 11 minutes (trainings 9 minutes, evaluations 2 minutes): 50 million"
     assert said.startswith(whole)
-    assert "(trainings 27 hours, evaluations 7 hours): 10,000 million" in estimate.sentence(settings, 10**10, 2.5e9)
+    assert "(trainings 27 hours, evaluations 7 hours): 10,000 million" in estimate.sentence(
+        settings, 10**10, 2.5e9, 1e9
+    )
     ours = settings_in(tmp_path, START=SMOLLM2)
-    # 640 problems of 96 tokens, and 64 x 8 responses of 48 tokens, sampled for 4 FLOP
-    assert estimate.estimate(ours, 100, 1000.0 / estimate.EFFICIENCY).start == pytest.approx(
-        (640 * 96 * estimate.SUPERVISED + 64 * 8 * 48 * 4) * 100 / 1000
+    # 640 problems of 96 tokens in the precision of the start, and 64 x 8 responses of 48 tokens, sampled for 4 FLOP
+    assert estimate.estimate(ours, 100, **rates).start == pytest.approx(
+        640 * 96 * estimate.SUPERVISED * 100 / 500 + 64 * 8 * 48 * 4 * 100 / 1000
     )
     assert min(estimate.flop_per_second("cpu", dtype) for dtype in (torch.float32, torch.bfloat16)) > 1e8
 

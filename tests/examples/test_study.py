@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from common import Common, num_phases
+from common import Common, evaluation, num_phases
 from interference_error import dense
 from knobs import COUNTDOWN, SMOLLM2
 from localise import _first_wrong, measure
@@ -120,6 +120,33 @@ def test_rates_are_multiples_of_what_suits_the_model(tmp_path: Path) -> None:
         assert rates == 5 * wanted
 
 
+def test_one_folder_is_not_two_trainings(tmp_path: Path) -> None:
+    """The first look's ResRL does not measure the displacement, the comparison's does."""
+    with pytest.raises(QuickstartError, match=r"SEEDS: resrl-lambda_pos-1-lr-x1-seed100 would be two trainings"):
+        study(tmp_path, SIZE="135m", SUITES="pretrained-first pretrained", SEEDS="101")._trainings(places(tmp_path))
+
+
+def test_a_study_in_another_precision_is_not_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dtype(found: str) -> list[str]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {found: True})
+        return evaluation(study(tmp_path, SIZE="135m").settings.common(), tmp_path)[-2:]
+
+    assert dtype("avx2") == ["--dtype", "auto"]
+    study(tmp_path, SIZE="135m")._claim()
+    assert dtype("avx512_bf16") == ["--dtype", "bfloat16"]
+    with pytest.raises(QuickstartError, match=r"holds another study \(device cpu there and cpu_bf16 now\)"):
+        study(tmp_path, SIZE="135m")._claim()
+
+
+def test_nothing_loads_torch_before_the_variables_that_it_reads() -> None:
+    """OMP_WAIT_POLICY and GOMP_SPINCOUNT, which main() sets."""
+    for folder, program in (("quickstart", "quickstart"), ("study", "study")):
+        code = (
+            f"import sys; sys.path.insert(0, 'examples/{folder}'); import {program}; sys.exit('torch' in sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0, program
+
+
 def test_group_sizes_are_half_and_double_that_of_the_others(tmp_path: Path) -> None:
     for size, wanted in (("laptop", {4, 8, 16}), ("gpu", {8, 16, 32})):
         trainings = study(tmp_path, SUITES="sensitivity", SEEDS="1", SIZE=size)._trainings(places(tmp_path))
@@ -207,6 +234,8 @@ def test_trainings_are_trained_and_evaluated_and_one_that_fails_stops_no_other(t
     assert origin["code"] == code_of_results()
     assert run_trainings([good], 1, Console(file=output)) == []
     assert "1 of 1 trainings: done before" in output.getvalue()
+    with pytest.raises(QuickstartError, match=r"good was trained by another command \(x=1\)"):  # finished as it is
+        run_trainings([replace(good, command=[*good.command, "x=1"])], 1, Console(file=output))
 
 
 def test_a_training_is_not_continued_by_another_command_or_other_sources(tmp_path: Path) -> None:
@@ -221,7 +250,8 @@ def test_a_training_is_not_continued_by_another_command_or_other_sources(tmp_pat
     again = json.loads((bad.folder / "origin.json").read_text())
     assert again["date"] == first["date"]
     assert again["seconds"] > first["seconds"]
-    assert "was trained by another command" in failure(replace(bad, command=[*bad.command, "x=1"]))
+    with pytest.raises(QuickstartError, match="was trained by another command"):
+        failure(replace(bad, command=[*bad.command, "x=1"]))
     assert "the sources were changed while the study runs" in failure(replace(bad, code="of yesterday"))
 
 
@@ -378,6 +408,19 @@ def test_places_that_cannot_be_measured_are_told_and_the_reports_are_made(
     monkeypatch.setattr(Study, "_report", lambda _, report, done: made.append(report.name))
     assert study(tmp_path).run() == ["a training", "localisation: nothing there"]
     assert made == [report.name for report in REPORTS if report.suite == "methods"]
+
+
+def test_places_are_looked_for_under_the_seed_of_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr("localise.measure", lambda evaluation, _: looked.append(evaluation) or {})
+    monkeypatch.setattr("tables.localisation_table", lambda found: " ".join(found))
+    one, runs = study(tmp_path, SIZE="135m", SUITES="pretrained-first", STEPS="7"), tmp_path / "runs"
+    done = {runs / "grpo-lr-x1-seed100", runs / "resrl-lambda_pos-1-lr-x1-seed100", runs / "grpo-lr-x1-seed0"}
+    one._localise(places(tmp_path), done)
+    of_resrl = runs / "resrl-lambda_pos-1-lr-x1-seed100"
+    wanted = [runs / "grpo-lr-x1-seed100" / "evaluations" / "step_7", of_resrl / "evaluations" / "step_7"]
+    assert looked == [tmp_path / "step_0", *wanted]
+    assert (tmp_path / "localisation.md").read_text() == "start grpo lr x1 resrl lambda_pos 1 lr x1"
 
 
 def test_a_first_wrong_character_of_several_tokens_has_its_place() -> None:

@@ -103,8 +103,10 @@ def test_different_sampling_is_said_at_the_top(tmp_path: Path) -> None:
         evaluation = write_evaluation(folder, 20, [1, 2], 4, [1, 2])
         settings = {"temperature": temperature, "chat_template_kwargs": {"enable_thinking": temperature < 1}}
         settings |= {"fingerprints": {"reward_file": f"file of {folder.name}"}}
+        settings |= {"dtype": "bfloat16"} if temperature < 1 else {}  # the other is older than this setting
         (evaluation / "settings.json").write_text(json.dumps(settings))
     result = run_compare(*folders, "--out", tmp_path / "out")
+    assert "Evaluations differ in the precision in which they were generated: bfloat16, float32." in result.output
     assert "note: Evaluations differ in the temperature: 0.6, 1.0." in result.output
     assert "Evaluations differ in arguments of the chat template: {'enable_thinking': False}, {" in result.output
     assert "Evaluations differ in the reward file (fingerprints): file of grpo, file of nsr." in result.output

@@ -158,7 +158,7 @@ def evaluate(
         # the cheapest checks come first: loading torch takes seconds
         from verl_resrl.evaluation.evaluate_targets import evaluate_targets
 
-        evaluate_targets(settings, backend, Console(markup=False))
+        evaluate_targets(settings, backend, dtype, Console(markup=False))
     except EvaluationError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None

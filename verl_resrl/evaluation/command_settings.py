@@ -12,11 +12,11 @@ import typer
 from verl_resrl.evaluation.models import Target, find_targets
 from verl_resrl.evaluation.protocol import options_of
 from verl_resrl.evaluation.run_settings import RunSettings, read_run_settings
-from verl_resrl.evaluation.settings import BACKENDS, EvaluationError, Settings, named_file
+from verl_resrl.evaluation.settings import BACKENDS, DTYPES, EvaluationError, Settings, named_file
 from verl_resrl.statistics.passk import powers_of_two
 
 SAME = ("n", "averaged", "temperature", "top_p", "max_tokens", "max_prompt_tokens", "seed", "limit")
-MORE = ("threshold", "tensor_parallel_size", "token_weights", "dtype")
+MORE = ("threshold", "tensor_parallel_size", "token_weights")
 
 
 def settings_of_targets(params: Mapping[str, Any], given: Collection[str]) -> dict[Target, Settings]:
@@ -50,6 +50,8 @@ def settings_of_targets(params: Mapping[str, Any], given: Collection[str]) -> di
     of_runs = _of_runs(runs, {*given, *by_protocol})
     if options["backend"] not in BACKENDS:
         raise EvaluationError(f"--backend {options['backend']} must be one of {', '.join(BACKENDS)}")
+    if options["dtype"] not in DTYPES:
+        raise EvaluationError(f"--dtype {options['dtype']} must be one of {', '.join(DTYPES)}")
     return {target: Settings(model=target.model, **(common | of_runs.get(target.run, {}))) for target in targets}
 
 

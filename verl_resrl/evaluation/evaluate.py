@@ -182,5 +182,5 @@ def _generator(settings: Settings, folder: Path, tokenizer: Any, context: int | 
     )
     if settings.backend == "vllm":
         log, gpus = folder / LOG_FILE, settings.tensor_parallel_size
-        return VLLMGenerator(settings.model, sampling, log, gpus, settings.dtype)
+        return VLLMGenerator(settings.model, sampling, log, settings.dtype, gpus)
     return HFGenerator(settings.model, tokenizer, sampling, settings.dtype)

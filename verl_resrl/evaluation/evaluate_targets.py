@@ -11,7 +11,7 @@ from rich.console import Console
 from transformers.utils import logging
 
 from verl_resrl.evaluation.evaluate import check, evaluate, take_samples
-from verl_resrl.evaluation.generate import choose_backend
+from verl_resrl.evaluation.generate import choose_backend, choose_dtype
 from verl_resrl.evaluation.models import Target
 from verl_resrl.evaluation.progress import Phases
 from verl_resrl.evaluation.settings import Settings, of_the_samples
@@ -19,12 +19,13 @@ from verl_resrl.evaluation.table import summary_tables
 from verl_resrl.evaluation.vllm_generator import LOG_FILE
 
 
-def evaluate_targets(settings: Mapping[Target, Settings], backend: str, console: Console) -> None:
+def evaluate_targets(settings: Mapping[Target, Settings], backend: str, dtype: str, console: Console) -> None:
     """Evaluate all; samples that two of them have in common (trainings from one start) are taken once.
 
     Args:
         settings: of each evaluation.
         backend: ``vllm``, ``hf`` or ``auto``.
+        dtype: ``float32``, ``bfloat16`` or ``auto``.
         console: for progress, the figures and the folders of the results.
 
     Raises:
@@ -32,7 +33,7 @@ def evaluate_targets(settings: Mapping[Target, Settings], backend: str, console:
     """
     logging.disable_progress_bar()
     chosen = choose_backend(backend)
-    settings = {target: replace(one, backend=chosen) for target, one in settings.items()}
+    settings = {target: replace(one, backend=chosen, dtype=choose_dtype(dtype)) for target, one in settings.items()}
     judges = {target: check(one) for target, one in settings.items()}
     phases, summaries = Phases(len(settings), console), {}
     finished: dict[str, Path] = {}

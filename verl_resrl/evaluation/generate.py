@@ -95,6 +95,21 @@ def choose_backend(backend: str) -> str:
     return "vllm" if backend == "auto" and gpu and installed else "hf"
 
 
+def choose_dtype(dtype: str) -> str:
+    """Tell in which precision a model computes.
+
+    Args:
+        dtype: "auto" is bfloat16 on a GPU and float32 on a CPU: what a model's configuration says does not count, as
+            verl writes bfloat16 into that of its checkpoints, whatever the weights are.
+
+    Returns:
+        "float32" or "bfloat16".
+    """
+    import torch
+
+    return ("bfloat16" if torch.cuda.is_available() else "float32") if dtype == "auto" else dtype
+
+
 def load_tokenizer(model: str) -> Any:
     """Load a model's tokenizer.
 
@@ -118,8 +133,7 @@ def load_model(model: str, dtype: str = "auto") -> Any:
 
     Args:
         model: Hugging Face model, a folder or a name on the hub.
-        dtype: "auto" is bfloat16 on a GPU and float32 on a CPU: what the model's configuration says does not count, as
-            verl writes bfloat16 into that of its checkpoints, whatever the weights are.
+        dtype: see ``choose_dtype``.
 
     Raises:
         EvaluationError: transformers cannot.
@@ -127,14 +141,12 @@ def load_model(model: str, dtype: str = "auto") -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    gpu = torch.cuda.is_available()
-    name = ("bfloat16" if gpu else "float32") if dtype == "auto" else dtype
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, name))
+        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, choose_dtype(dtype)))
     except Exception as error:  # of transformers, safetensors, torch: missing, cut off or of another shape
         reason = " ".join(str(error).split())[:300]
         raise EvaluationError(f"{model} cannot be loaded ({type(error).__name__}: {reason})") from None
-    return loaded.eval().to("cuda" if gpu else "cpu")
+    return loaded.eval().to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def free_memory() -> None:
@@ -157,7 +169,7 @@ class HFGenerator:
         model: see ``load_model``.
         tokenizer: of the model.
         sampling: how to sample.
-        dtype: see ``load_model``.
+        dtype: see ``choose_dtype``.
     """
 
     def __init__(self, model: str, tokenizer: Any, sampling: Sampling, dtype: str = "auto") -> None:

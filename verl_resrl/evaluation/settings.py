@@ -17,8 +17,8 @@ SETTINGS_FILE = "settings.json"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")  # of a model: owner/model
 BACKENDS = ("auto", "vllm", "hf")
 DTYPES = ("auto", "float32", "bfloat16")
-# settings that say what is done with samples, not which samples there are: they may change between two calls
 PACKAGE = "pkg://"  # before a module's name, where verl's configuration names a Python file
+# settings that say what is done with samples, not which samples there are: they may change between two calls
 OF_THE_SUMMARY = ("k", "averaged", "token_weights", "resrl", "codeforces_users")
 
 
@@ -71,7 +71,7 @@ class Settings:
         reward_kwargs: its further arguments, as verl's ``reward.custom_reward_function.reward_kwargs``.
         threshold: a response is right when its score is above.
         backend: "vllm" or "hf".
-        dtype: of the model's weights and products; "auto" is bfloat16 on a GPU and float32 on a CPU.
+        dtype: of the model's weights and products: "float32" or "bfloat16".
         tensor_parallel_size: GPUs that share the model, with vLLM.
         chat_template_kwargs: more arguments for the chat template, as verl's ``data.apply_chat_template_kwargs``.
         token_weights: number of problems to show token by token.
@@ -98,7 +98,7 @@ class Settings:
     reward_kwargs: Mapping[str, Any] | None = None
     threshold: float = 0.0
     backend: str = "hf"
-    dtype: str = "auto"
+    dtype: str = "float32"
     tensor_parallel_size: int = 1
     chat_template_kwargs: Mapping[str, Any] | None = None
     token_weights: int = 0
@@ -118,8 +118,6 @@ class Settings:
             raise EvaluationError(f"--top-p {self.top_p} must be above 0 and at most 1")
         if not math.isfinite(self.threshold):
             raise EvaluationError(f"--threshold {self.threshold} must be a number")
-        if self.dtype not in DTYPES:
-            raise EvaluationError(f"--dtype {self.dtype} must be one of {', '.join(DTYPES)}")
         if not self.data:
             raise EvaluationError("--data: name at least one parquet file in verl's format")
         if not self.k or list(self.k) != sorted(set(self.k)) or self.k[0] < 1:

@@ -36,16 +36,14 @@ class VLLMGenerator:
         model: Hugging Face model.
         sampling: how to sample.
         log: file for all that vLLM prints.
+        dtype: "float32" or "bfloat16".
         tensor_parallel_size: GPUs that share the model.
-        dtype: see ``generate.load_model``.
 
     Raises:
         EvaluationError: the engine does not start, as with too little free memory.
     """
 
-    def __init__(
-        self, model: str, sampling: Sampling, log: Path, tensor_parallel_size: int = 1, dtype: str = "auto"
-    ) -> None:
+    def __init__(self, model: str, sampling: Sampling, log: Path, dtype: str, tensor_parallel_size: int = 1) -> None:
         self._sampling, self._log, self._ready = sampling, log, False
         with log.open("wb") as file:
             self._process: Any = subprocess.Popen(  # Any, because its pipes are there

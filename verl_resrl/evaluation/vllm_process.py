@@ -44,8 +44,7 @@ def start_engine(settings: Mapping[str, Any]) -> Any:
     """Start vLLM's engine inside this process.
 
     Args:
-        settings: ``model``, ``max_model_len``, ``tensor_parallel_size`` and ``dtype``; "auto" is what it is for
-            Hugging Face's models (``generate.load_model``).
+        settings: ``model``, ``max_model_len``, ``tensor_parallel_size`` and ``dtype``.
     """
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # read when vllm is imported
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GIB)
@@ -53,10 +52,9 @@ def start_engine(settings: Mapping[str, Any]) -> Any:
     from vllm.platforms import current_platform  # asked in place of torch, which might wake CUDA before vLLM forks
 
     cpu = current_platform.is_cpu()
-    dtype = ("float32" if cpu else "bfloat16") if settings["dtype"] == "auto" else settings["dtype"]
     return LLMEngine.from_engine_args(
         EngineArgs(
-            **{**settings, "dtype": dtype},
+            **settings,
             enforce_eager=cpu,  # compiling for a CPU takes minutes
             # after a part of a prompt, vLLM 0.30.0 sets an offset that a generator of a CPU has not
             enable_chunked_prefill=False if cpu else None,

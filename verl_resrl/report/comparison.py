@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from verl_resrl.evaluation.settings import with_defaults
 from verl_resrl.report.differing_settings import differing_settings
 from verl_resrl.report.displacement import lld_correlations
 from verl_resrl.report.evaluation_charts import above_one, sources_of
@@ -172,9 +173,8 @@ def _frontier_rows(evaluations: pd.DataFrame, passes: pd.DataFrame, ks: Sequence
 def _sampled_differently(runs: Sequence[Run]) -> list[str]:
     """Settings of evaluations that must be equal for their numbers to be compared, and are not."""
     notes = []
-    settings = [
-        dict(evaluation.settings) | dict(flat(evaluation.settings)) for run in runs for evaluation in run.evaluations
-    ]
+    given = [with_defaults(evaluation.settings) for run in runs for evaluation in run.evaluations]
+    settings = [one | dict(flat(one)) for one in given]
     for name, what in EQUAL_SETTINGS.items():
         values = sorted({str(one[name]) for one in settings if name in one})
         if len(values) > 1:
