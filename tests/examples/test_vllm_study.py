@@ -72,7 +72,9 @@ def test_the_study_for_a_gpu(start: str, tmp_path: Path, monkeypatch: pytest.Mon
         return [*(text for text in command if "attn_implementation" not in text), "+device=cpu", "rollout=vllm"]
 
     def by_vllm(*arguments: Any) -> list[str]:
-        return ["vllm" if text == "auto" else text for text in evaluation(*arguments)]
+        options = evaluation(*arguments)
+        options[options.index("--backend") + 1] = "vllm"
+        return options
 
     monkeypatch.setattr(study.Study, "_verl_command", on_a_cpu)
     monkeypatch.setattr(common, "evaluation", by_vllm)
