@@ -105,6 +105,19 @@ def test_abort_answers_with_what_there_is_and_holds_new_requests_back(config: An
     with_server(config, scenario)
 
 
+def test_memory_is_given_back_once_the_answers_are_there(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[bool] = []
+
+    async def scenario(server: HFServer) -> None:
+        answers = [ask(server, 3), ask(server, 5)]
+        monkeypatch.setattr("verl_resrl.cpu.server.return_memory", lambda: given_back.append(True))
+        await asyncio.gather(*answers)
+        await server._idle.wait()
+
+    with_server(config, scenario)
+    assert len(given_back) == 1
+
+
 def test_server_that_leaves_rejects_requests(config: Any) -> None:
     async def scenario(server: HFServer) -> None:
         await server.abort_all_requests(reject_request=True)
