@@ -104,7 +104,7 @@ class Study:
                     name=f"{variant.name} seed {seed}",
                     folder=folder,
                     command=self._verl_command(common, variant, seed, folder),
-                    evaluation=[*options, "--token-weights", "2", "--run", str(folder)],
+                    evaluation=[*options, "--token-weights", "3", "--run", str(folder)],
                     start_evaluation=common.evaluation,
                     steps=size.steps,
                     save_every=size.save_every,

@@ -4,6 +4,7 @@
 
 import itertools
 import json
+import math
 import random
 from functools import cache
 from pathlib import Path
@@ -245,16 +246,20 @@ def test_bands_over_seeds() -> None:
 
 def test_rank_correlation_of_the_proxy() -> None:
     proxy, measured, within = [1.0, 2.0, 3.0, 4.0], [9.0, 8.0, 6.0, 7.0], [-0.5, -0.1, 0.0, 0.2]
+    predicted = [-1.0, -1.0, -3.0, -2.0]
     values = {}
     for step in range(4):
         values |= {("resrl", 0, step, "resrl/lld_proxy"): proxy[step]}
         values |= {("resrl", 0, step, "resrl/lld_measured"): measured[step]}
         values |= {("resrl", 0, step, "resrl/lld_rank_correlation"): within[step]}
+        values |= {("resrl", 0, step, "resrl/lld_predicted"): predicted[step]}
         if step > 1:
             values |= {("resrl", 0, step, "resrl/lld_rank_correlation_interference"): step / 10}
     row = {"method": "resrl", "seed": 0, "num_steps": 4}
     # ranks 1 2 3 4 against 4 3 1 2: squared differences 9 + 1 + 4 + 4; 1 - 6 * 18 / (4 * 15); a drop is a change < 0
     (found,) = lld_correlations(training(values))
     row |= {"over_steps": pytest.approx(0.8), "within_steps": pytest.approx(-0.1)}
+    # ranks 3.5 3.5 1 2 against 4 3 1 2: covariance 4.5, variances 4.5 and 5
+    row |= {"predicted_over_steps": pytest.approx(4.5 / math.sqrt(4.5 * 5))}
     assert found == row | {"interference_within_steps": pytest.approx(0.25)}
     assert lld_correlations(training({("grpo", 0, 1, "resrl/lld_proxy"): 1.0})) == []

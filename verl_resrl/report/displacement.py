@@ -49,30 +49,43 @@ def displacement_charts(training: pd.DataFrame, styles: Mapping[str, Style]) -> 
 
 
 def lld_correlations(training: pd.DataFrame) -> list[dict]:
-    """Correlate proxy and measurement.
+    """Correlate proxy and prediction with the measurement.
 
     Args:
         training: of ``tables.training_table``.
 
     Returns:
-        Rows ``{"method", "seed", "num_steps", "over_steps", "within_steps", "interference_within_steps"}``: Spearman's
-        rank correlation of the proxy with the measured drop (minus the change) over the steps of a run, and the means
-        of those that were logged within a step, of the proxy and of interference. None where undefined or not logged.
+        Rows ``{"method", "seed", "num_steps", "over_steps", "predicted_over_steps", "within_steps",
+        "interference_within_steps"}``: Spearman's rank correlation over the steps of a run, of the proxy with the
+        measured drop (minus the change) and of the predicted with the measured change; and the means of the
+        correlations with the drop that were logged within a step, of the proxy and of interference. None where
+        undefined or not logged.
     """
     rows = []
-    for (method, seed), run in training[training["metric"].isin([PROXY, MEASURED])].groupby(["method", "seed"]):
-        both = run.pivot(index="step", columns="metric", values="value").reindex(columns=[PROXY, MEASURED]).dropna()
-        if both.empty:
+    for (method, seed), run in training.groupby(["method", "seed"]):
+        num_steps, with_change = _rank_over_steps(run, PROXY)
+        if num_steps == 0:
             continue
-        varied = len(both) > 2 and bool((both.nunique() > 1).all())
-        over = float(stats.spearmanr(both[PROXY], -both[MEASURED]).statistic) if varied else None
-        own = training[(training["method"] == method) & (training["seed"] == seed)]
         rows.append(
-            {"method": str(method), "seed": int(seed), "num_steps": len(both), "over_steps": over}
-            | {"within_steps": _mean_of(own, RANK_CORRELATION)}
-            | {"interference_within_steps": _mean_of(own, RANK_OF_INTERFERENCE)}
+            {
+                "method": str(method),
+                "seed": int(seed),
+                "num_steps": num_steps,
+                "over_steps": None if with_change is None else -with_change,
+                "predicted_over_steps": _rank_over_steps(run, PREDICTED)[1],
+                "within_steps": _mean_of(run, RANK_CORRELATION),
+                "interference_within_steps": _mean_of(run, RANK_OF_INTERFERENCE),
+            }
         )
     return rows
+
+
+def _rank_over_steps(run: pd.DataFrame, metric: str) -> tuple[int, float | None]:
+    """Number of steps that have both, and the correlation of the metric with the measured change."""
+    wide = run[run["metric"].isin([metric, MEASURED])].pivot(index="step", columns="metric", values="value")
+    both = wide.reindex(columns=[metric, MEASURED]).dropna()
+    varied = len(both) > 2 and bool((both.nunique() > 1).all())
+    return len(both), float(stats.spearmanr(both[metric], both[MEASURED]).statistic) if varied else None
 
 
 def _mean_of(training: pd.DataFrame, metric: str) -> float | None:
