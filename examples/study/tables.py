@@ -55,6 +55,28 @@ def localisation_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -
     return _markdown(head, lines)
 
 
+def displacement_table(numbers: Mapping[str, Any]) -> str:
+    """Predicted and measured displacement of the runs that logged it, a seed after the other in each cell.
+
+    Args:
+        numbers: of ``comparison.json``.
+    """
+    methods: dict[str, list[Mapping[str, Any]]] = {}
+    for row in numbers["lld_rank_correlations"]:
+        methods.setdefault(row["method"], []).append(row)
+    columns = {
+        "measured": ("measured change", 4),
+        "predicted": ("predicted", 1),
+        "predicted_over_steps": ("prediction over steps", 2),
+        "over_steps": ("alignment over steps", 2),
+    }
+    lines = [
+        [method, *(", ".join(_signed(row[name], digits) for row in rows) for name, (_, digits) in columns.items())]
+        for method, rows in methods.items()
+    ]
+    return _markdown(["", *(title for title, _ in columns.values())], lines)
+
+
 def mechanism_table(seeds: Sequence[Mapping[str, Any]]) -> str:
     """What one step under each weighting does, over seeds.
 
@@ -74,6 +96,10 @@ def mechanism_table(seeds: Sequence[Mapping[str, Any]]) -> str:
             cells.append(f"{sum(means) / len(means):+.4f} [{min(lows):+.4f}, {max(highs):+.4f}]")
         lines.append([name, *cells])
     return _markdown(["weighting", "groups", *columns.values()], lines)
+
+
+def _signed(number: float | None, digits: int) -> str:
+    return "none" if number is None else f"{number:+.{digits}f}"
 
 
 def _values(measures: Mapping[str, Mapping[str, float]]) -> list[str]:

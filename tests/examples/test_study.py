@@ -29,7 +29,7 @@ from settings import QuickstartError
 from sometimes import keep_sometimes_solved
 from study import Study
 from study_settings import SIZES, SMALLEST, StudySettings
-from tables import results_table
+from tables import displacement_table, results_table
 from trainings import Training, _shares_of_the_cores, run_trainings
 from variants import OWN_SEEDS, REPORTS, Report
 
@@ -316,6 +316,15 @@ def test_tables_say_means_intervals_and_seeds_without_a_common_avg() -> None:
     assert lines[3].split(" | ")[1] == "0.500"
     assert "| +0.013 [-0.500, +0.500], 1 of 2 (1 of 3 seeds: Avg only below a's) |" in lines[3]
     assert lines[3].endswith("| no common Avg (1 of 1 seeds: Avg only below a's) |")
+
+
+def test_displacement_of_each_seed_stands_in_the_cells() -> None:
+    row = {"method": "a", "measured": -0.001, "predicted": 12.34, "predicted_over_steps": 0.5, "over_steps": None}
+    numbers = {"lld_rank_correlations": [row, row | {"method": "b"}, row | {"measured": 0.002, "over_steps": -0.25}]}
+    assert displacement_table(numbers).splitlines()[2:] == [
+        "| a | -0.0010, +0.0020 | +12.3, +12.3 | +0.50, +0.50 | none, -0.25 |",
+        "| b | -0.0010 | +12.3 | +0.50 | none |",
+    ]
 
 
 STOPPED = """

@@ -255,7 +255,7 @@ def test_rank_correlation_of_the_proxy() -> None:
         values |= {("resrl", 0, step, "resrl/lld_predicted"): predicted[step]}
         if step > 1:
             values |= {("resrl", 0, step, "resrl/lld_rank_correlation_interference"): step / 10}
-    row = {"method": "resrl", "seed": 0, "num_steps": 4}
+    row = {"method": "resrl", "seed": 0, "num_steps": 4, "measured": 7.5, "predicted": -1.75}
     # ranks 1 2 3 4 against 4 3 1 2: squared differences 9 + 1 + 4 + 4; 1 - 6 * 18 / (4 * 15); a drop is a change < 0
     (found,) = lld_correlations(training(values))
     row |= {"over_steps": pytest.approx(0.8), "within_steps": pytest.approx(-0.1)}

@@ -55,11 +55,11 @@ def lld_correlations(training: pd.DataFrame) -> list[dict]:
         training: of ``tables.training_table``.
 
     Returns:
-        Rows ``{"method", "seed", "num_steps", "over_steps", "predicted_over_steps", "within_steps",
-        "interference_within_steps"}``: Spearman's rank correlation over the steps of a run, of the proxy with the
-        measured drop (minus the change) and of the predicted with the measured change; and the means of the
-        correlations with the drop that were logged within a step, of the proxy and of interference. None where
-        undefined or not logged.
+        Rows ``{"method", "seed", "num_steps", "measured", "predicted", "over_steps", "predicted_over_steps",
+        "within_steps", "interference_within_steps"}``: means of the measured and of the predicted change; Spearman's
+        rank correlation over the steps of a run, of the proxy with the measured drop (minus the change) and of the
+        predicted with the measured change; and the means of the correlations with the drop that were logged within a
+        step, of the proxy and of interference. None where undefined or not logged.
     """
     rows = []
     for (method, seed), run in training.groupby(["method", "seed"]):
@@ -71,6 +71,8 @@ def lld_correlations(training: pd.DataFrame) -> list[dict]:
                 "method": str(method),
                 "seed": int(seed),
                 "num_steps": num_steps,
+                "measured": _mean_of(run, MEASURED),
+                "predicted": _mean_of(run, PREDICTED),
                 "over_steps": None if with_change is None else -with_change,
                 "predicted_over_steps": _rank_over_steps(run, PREDICTED)[1],
                 "within_steps": _mean_of(run, RANK_CORRELATION),
