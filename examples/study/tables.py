@@ -8,6 +8,7 @@ from typing import Any
 from verl_resrl.report.matched import coverage
 
 MATCHED_KS = (16, 64)
+STEPS = {"right": "right", "wrong": "wrong", "gap": "right minus wrong"}  # of the mechanism test, and their titles
 MEASURES = ("Avg@n", "Pass@4", "Pass@16", "Pass@64", "distinct_correct")
 
 
@@ -86,16 +87,35 @@ def mechanism_table(seeds: Sequence[Mapping[str, Any]]) -> str:
     Returns:
         A table; means over seeds, and the lowest and highest end of the seeds' intervals over groups.
     """
-    columns = {"right": "right", "wrong": "wrong", "gap": "right minus wrong"}
-    lines = []
-    for name in seeds[0]["weightings"]:
-        of_seeds = [seed["weightings"][name] for seed in seeds]
-        cells = [str(sum(row["groups"] for row in of_seeds))]
-        for column in columns:
-            means, lows, highs = zip(*(row[column] for row in of_seeds), strict=True)
-            cells.append(f"{sum(means) / len(means):+.4f} [{min(lows):+.4f}, {max(highs):+.4f}]")
-        lines.append([name, *cells])
-    return _markdown(["weighting", "groups", *columns.values()], lines)
+    lines = [[name, *_steps([seed["weightings"][name] for seed in seeds])] for name in seeds[0]["weightings"]]
+    return _markdown(["weighting", "groups", *STEPS.values()], lines)
+
+
+def sensitivity_table(found: Mapping[str, Mapping[str, Any]], weightings: Sequence[str]) -> str:
+    """What one step does under other settings of the weights.
+
+    Args:
+        found: setting -> what ``mechanism.py`` wrote with it.
+        weightings: which of its rows.
+
+    Returns:
+        A table; means and intervals over groups.
+    """
+    lines = [
+        [name, setting, *_steps([result["weightings"][name]])]
+        for name in weightings
+        for setting, result in found.items()
+        if name in result["weightings"]
+    ]
+    return _markdown(["weighting", "setting", "groups", *STEPS.values()], lines)
+
+
+def _steps(of_seeds: Sequence[Mapping[str, Any]]) -> list[str]:
+    cells = [str(sum(row["groups"] for row in of_seeds))]
+    for column in STEPS:
+        means, lows, highs = zip(*(row[column] for row in of_seeds), strict=True)
+        cells.append(f"{sum(means) / len(means):+.4f} [{min(lows):+.4f}, {max(highs):+.4f}]")
+    return cells
 
 
 def _signed(number: float | None, digits: int) -> str:
