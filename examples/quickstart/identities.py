@@ -6,11 +6,13 @@ The user's files count by path, size and time, or by their content where they ar
 """
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fingerprints import fingerprint, source_fingerprint
 from knobs import ROOT
-from precision import device_group, evaluation_dtype
+from precision import evaluation_dtype
 from settings import Settings
 from sometimes import ATTEMPTS
 from starts import STARTS
@@ -25,7 +27,7 @@ def data_id(settings: Settings) -> str:
     Args:
         settings: of the run.
     """
-    files = [(str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in (*settings.train_files, *settings.val_files)]
+    files = _files([*settings.train_files, *settings.val_files])
     if files:
         return fingerprint(files=files)
     sources = [HERE / "starts.py", *STARTS[settings.start].data_sources]
@@ -39,7 +41,7 @@ def start_id(settings: Settings) -> str:
         settings: of the run.
     """
     if settings.model is not None:
-        return fingerprint(model=settings.model)
+        return fingerprint(model=settings.model, files=_files(sorted(Path(settings.model).glob("*"))))
     code = source_fingerprint(STARTS[settings.start].model_sources)
     return fingerprint(model={"data": data_id(settings), "seed": settings.seed, "code": code})
 
@@ -56,25 +58,23 @@ def candidates_id(settings: Settings, gpu: bool) -> str:
 
 
 def training_id(method: str, settings: Settings, gpu: bool) -> str:
-    """Name the training of a method; the number of steps is no part of it.
+    """Name the training of a method by what verl is told, but for the number of steps and where it writes.
 
     Args:
         method: what is trained.
         settings: of the run.
         gpu: whether there is a GPU to use.
     """
-    from training import attention
+    from training import verl_command
 
-    s = settings
+    same = replace(settings, steps=1, save_every=1)
+    command = verl_command(method, same, "", [], [], Path(), gpu)
     package = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.yaml")]
     return fingerprint(
-        start=start_id(s),
-        data=data_id(s),
-        numbers=[s.seed, s.prompts, s.rollouts, s.mini_batch, s.lr, s.max_prompt, s.max_response],
-        rank=s.rank if method == "resrl" else None,
-        reward=_reward(s),
-        verl_args=s.verl_args,
-        device=attention(s.verl_args) if gpu else device_group(s),
+        start=start_id(settings),
+        data=data_id(settings),
+        reward=_reward(settings),
+        command=command[1:],  # without the Python
         code=source_fingerprint(sorted(file for file in package if PACKAGE / "evaluation" not in file.parents)),
     )
 
@@ -95,6 +95,10 @@ def evaluation_id(settings: Settings, gpu: bool) -> str:
         device=_device(s, gpu),
         code=source_fingerprint([HERE / "evaluate.py", *sorted((PACKAGE / "evaluation").glob("*.py")), *generator]),
     )
+
+
+def _files(files: Sequence[Path]) -> list[tuple[str, int, int]]:
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
 def _device(settings: Settings, gpu: bool) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from identities import candidates_id, data_id, evaluation_id, start_id, training_id
 from inputs import check_inputs
 from knobs import help_text
-from process import only_one
+from lock import only_one
 from rich.console import Console
 from settings import QuickstartError, Settings
 from starts import STARTS, TEST_FILE, TRAIN_FILE

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from fingerprints import source_fingerprint
 from knobs import COUNTDOWN, FROM_HUB, ROOT, SMALL, SMOLLM2, WORD_PROBLEMS
 from settings import QuickstartError
 from smollm2 import PARAMETERS
@@ -80,7 +81,7 @@ def _make_smollm2(data: Path, downloads: Path, model: Path, seed: int, phases: P
     from smollm2 import make_smollm2
     from supervised import supervised_start
 
-    pretrained = downloads / SMOLLM2
+    pretrained = downloads / f"{SMOLLM2}-{source_fingerprint([HERE / 'smollm2.py'])}"
     if pretrained.exists():
         phases.cached("pretrained model", str(pretrained))
     else:

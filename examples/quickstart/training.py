@@ -17,8 +17,9 @@ from typing import Protocol
 from checkpoints import finished_step, keep_weights_of_older, tidy
 from knobs import ON_CPU
 from precision import device_group
-from process import child
 from settings import QuickstartError, Settings
+
+from verl_resrl.runs.child import child
 
 REWARD = "critic/score/mean"  # verl's name of the mean reward of a step
 POLL_SECONDS = 0.5

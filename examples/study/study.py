@@ -19,8 +19,8 @@ from study_settings import StudySettings, help_text
 from variants import OWN_SEEDS, REPORTS, Report, Variant
 
 # isort: split
+from lock import only_one
 from precision import device_group  # of the quickstart, whose folder study_settings puts on the path
-from process import only_one
 from rich.console import Console
 from settings import QuickstartError
 

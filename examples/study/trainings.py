@@ -20,12 +20,12 @@ from origin import code_of_results, origin_of_results
 
 # isort: split
 from checkpoints import finished_step, keep_weights
-from process import child
 from rich.console import Console
 from settings import QuickstartError
 from training import train
 
 from verl_resrl.evaluation.settings import write_json
+from verl_resrl.runs.child import child
 from verl_resrl.runs.files import ORIGIN
 
 POLL_SECONDS = 0.5

@@ -7,8 +7,6 @@ import io
 import json
 import os
 import random
-import select
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,8 +17,8 @@ import checkpoints
 import evaluate
 import identities
 import inputs
+import lock
 import precision
-import process
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -137,6 +135,25 @@ def test_results_of_one_start_are_never_taken_for_those_of_another(tmp_path, sta
     others = [settings_in(tmp_path, START=other) for other in STARTS if other != start]
     found = set(ids(settings_in(tmp_path, START=start)))
     assert not any(found & set(ids(other)) for other in others)
+
+
+def test_a_model_that_is_written_anew_in_its_place_is_another_start(tmp_path):
+    weights = tmp_path / "mine" / "model.safetensors"
+    weights.parent.mkdir()
+    settings = settings_in(tmp_path, MODEL=weights.parent, TRAIN_FILES="a.parquet", VAL_FILES="b.parquet")
+    found = []
+    for content in ("old", "newer"):
+        weights.write_text(content)
+        found.append(identities.start_id(settings))
+    assert found[0] != found[1]
+    assert identities.start_id(replace(settings, model="owner/model"))  # of the hub: by its name
+
+
+def test_another_command_is_another_training(tmp_path, monkeypatch):
+    settings = settings_in(tmp_path, START=SMOLLM2)
+    before = identities.training_id("grpo", settings, gpu=False)
+    monkeypatch.setitem(training.ON_CPU, SMOLLM2, ())
+    assert identities.training_id("grpo", settings, gpu=False) != before
 
 
 def test_another_content_of_the_reward_file_is_another_run(tmp_path):
@@ -262,49 +279,19 @@ def test_the_command_ends_with_one_line_on_bad_input(tmp_path):
 
 def test_two_runs_in_one_folder_refuse(tmp_path):
     with (
-        process.only_one(tmp_path),
+        lock.only_one(tmp_path),
         pytest.raises(QuickstartError, match="another run is going on"),
-        process.only_one(tmp_path),
+        lock.only_one(tmp_path),
     ):
         pass
-    with process.only_one(tmp_path):
+    with lock.only_one(tmp_path):
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(QuickstartError, match="OUT: cannot write to"), process.only_one(tmp_path / "file" / "out"):
+    with pytest.raises(QuickstartError, match="OUT: cannot write to"), lock.only_one(tmp_path / "file" / "out"):
         pass
-
-
-PRINT_AND_WAIT = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
-
-
-def test_a_child_ends_with_the_body(tmp_path):
-    with process.child([sys.executable, "-c", PRINT_AND_WAIT], os.environ, tmp_path, tmp_path / "log") as running:
-        assert running.poll() is None
-    assert running.poll() is not None
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_a_child_ends_when_its_parent_is_killed(tmp_path):
-    code = f"""
-import os, sys
-sys.path.insert(0, {str(QUICKSTART)!r})
-from pathlib import Path
-import process
-folder = Path({str(tmp_path)!r})
-with process.child([sys.executable, "-c", {PRINT_AND_WAIT!r}], os.environ, folder, folder / "log") as child:
-    print(child.pid, flush=True)
-    child.wait()
-"""
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
-        pid = int(parent.stdout.readline())
-        descriptor = os.pidfd_open(pid)
-        parent.send_signal(signal.SIGKILL)
-    ended, _, _ = select.select([descriptor], [], [], 60)  # a process's descriptor is readable once it has ended
-    os.close(descriptor)
-    assert ended
 
 
 # training

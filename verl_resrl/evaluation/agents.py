@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from verl_resrl.evaluation.settings import EvaluationError, write_json
+from verl_resrl.runs.child import child
 from verl_resrl.tasks.benchmarks import AGENT_BENCHMARKS, AgentBenchmark
 from verl_resrl.tasks.bfcl_accuracy import accuracies
 
@@ -152,20 +153,14 @@ def evaluate_agent(
     metrics, log = folder / "metrics.jsonl", folder / "verl.log"
     metrics.unlink(missing_ok=True)
     environment = os.environ | {"VERL_FILE_LOGGER_PATH": str(metrics), "TOKENIZERS_PARALLELISM": "false"}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            verl_command(settings, folder, gpus), env=environment, cwd=folder, stdout=output, stderr=output
-        )
-        try:
-            while process.poll() is None:
-                waiting("verl starts and plays")
-                try:
-                    process.wait(POLL_SECONDS)
-                except subprocess.TimeoutExpired:
-                    continue
-        finally:
-            process.terminate()
-            process.wait()
+    log.unlink(missing_ok=True)
+    with child(verl_command(settings, folder, gpus), environment, folder, log) as process:
+        while process.poll() is None:
+            waiting("verl starts and plays")
+            try:
+                process.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                continue
     lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.exists() else []
     values = json.loads(lines[-1])["data"] if lines else {}
     found = successes(settings.benchmark, values)

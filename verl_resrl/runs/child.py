@@ -1,9 +1,8 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Child processes that do not outlive the quickstart, and one quickstart per folder."""
+"""A program that does not outlive who starts it, such as verl: it would keep the devices."""
 
 import ctypes
-import fcntl
 import os
 import signal
 import subprocess
@@ -12,33 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from settings import QuickstartError
-
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SECONDS_TO_STOP = 10.0
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; the lock goes with the process, however it ends.
-
-    Args:
-        folder: created if missing.
-
-    Raises:
-        QuickstartError: another process holds it, or it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise QuickstartError(f"OUT: cannot write to {folder} ({error.strerror})") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise QuickstartError(f"OUT: another run is going on in {folder}; wait or set another OUT") from None
-        yield
 
 
 @contextmanager
