@@ -15,22 +15,18 @@ from countdown_fatal import first_fatal_character
 from localisation import localise, token_of_character
 from torch import Tensor
 
-# isort: split
-from knobs import FROM_HUB, SMALL, SMOLLM2
-from settings import Settings
-
 from verl_resrl import ResRLConfig, interference, token_weights
 from verl_resrl.evaluation.finished import read_finished
 from verl_resrl.evaluation.generate import load_model
 from verl_resrl.evaluation.problems import Problem
 from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.states import States, response_ids, response_states
-from verl_resrl.tasks import word_problems
+from verl_resrl.tasks import countdown, word_problems
 
 GROUP = 16  # responses of a problem that make up a group
-FIRST_WRONG_CHARACTER = {
-    SMALL: first_fatal_character,
-    **dict.fromkeys((SMOLLM2, *FROM_HUB), lambda response, truth: word_problems.read(response, truth).wrong_from),
+FIRST_WRONG_CHARACTER = {  # by data source
+    countdown.DATA_SOURCE: first_fatal_character,
+    word_problems.DATA_SOURCE: lambda response, truth: word_problems.read(response, truth).wrong_from,
 }
 
 
@@ -68,12 +64,12 @@ class Group:
     first_wrong: Sequence[int]
 
 
-def measure(evaluation: Path, settings: Settings) -> dict[str, dict[str, float]]:
+def measure(evaluation: Path, rank: int) -> dict[str, dict[str, float]]:
     """Measure every weighting on the responses of an evaluation.
 
     Args:
         evaluation: folder that ``resrl eval`` wrote.
-        settings: of the trainings.
+        rank: of the trainings.
 
     Returns:
         Name of the weighting -> fields of ``Localisation``; "position" is the index of the token in its response.
@@ -84,8 +80,8 @@ def measure(evaluation: Path, settings: Settings) -> dict[str, dict[str, float]]
     """
     scores: dict[str, list[np.ndarray]] = defaultdict(list)
     first_wrong: list[int] = []
-    compared = configs(settings.rank)
-    for group in _groups(evaluation, settings.start):
+    compared = configs(rank)
+    for group in _groups(evaluation):
         weights = {name: _weights(group, config) for name, config in compared.items()}
         for row, index in enumerate(group.first_wrong):
             if index < 0:
@@ -111,16 +107,16 @@ def _weights(group: Group, config: ResRLConfig) -> Tensor:
     return token_weights(hidden, *rest, entropy=group.states.entropy, interference=score).weights.cpu()
 
 
-def _groups(evaluation: Path, start: str) -> Iterator[Group]:
+def _groups(evaluation: Path) -> Iterator[Group]:
     """Groups with right and wrong responses."""
     finished = read_finished(evaluation)
     network = load_model(finished.settings.model, finished.settings.dtype)
     for number, group in finished.groups(GROUP).items():
         if len({sample.correct for sample in group}) == 2:
-            yield _group(network, finished.tokenizer, finished.problems[number], group, start)
+            yield _group(network, finished.tokenizer, finished.problems[number], group)
 
 
-def _group(network: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sample], start: str) -> Group:
+def _group(network: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sample]) -> Group:
     responses = [response_ids(sample, tokenizer) for sample in samples]
     wanted = {(config.layer, config.hidden_state_at) for config in configs(ResRLConfig.rank).values()}
     states = response_states(network, problem.prompt_ids, responses, wanted, True, ResRLConfig.top_tokens)
@@ -130,16 +126,17 @@ def _group(network: Any, tokenizer: Any, problem: Problem, samples: Sequence[Sam
         sequence=torch.repeat_interleave(torch.arange(len(responses)), lengths).to(network.device),
         correct=torch.tensor([sample.correct for sample in samples], device=network.device),
         first_wrong=[
-            _first_wrong(sample, response, tokenizer, problem, start)
+            _first_wrong(sample, response, tokenizer, problem)
             for sample, response in zip(samples, responses, strict=True)
         ],
     )
 
 
-def _first_wrong(sample: Sample, ids: Sequence[int], tokenizer: Any, problem: Problem, start: str) -> int:
+def _first_wrong(sample: Sample, ids: Sequence[int], tokenizer: Any, problem: Problem) -> int:
     if sample.correct:
         return -1
-    character = FIRST_WRONG_CHARACTER[start](sample.response, problem.row["reward_model"]["ground_truth"])
+    first_wrong_character = FIRST_WRONG_CHARACTER[problem.row["data_source"]]
+    character = first_wrong_character(sample.response, problem.row["reward_model"]["ground_truth"])
     assert character is not None
     # by their ends in the text, as a character may be made of several tokens
     spans = tokenizer(sample.response, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from mixed_groups import NO_GROUPS, add_arguments, mixed_groups
 from one_step import NONE, WEIGHTINGS, steps, weights_of_group
-from origin import origin_of_results
+from origin import code_of_results, origin_of_results
 
 from verl_resrl import ResRLConfig
 from verl_resrl.algorithm.config import LAYERS
@@ -71,7 +71,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """
     config, model, before = _config(options), None, _done_before(options)
     groups = before.get("groups", [])
-    result = {"settings": _settings(options), "origin": before.get("origin") or origin_of_results()}
+    result = {"settings": _settings(options), "origin": before["origin"] if before else origin_of_results()}
     result |= {"seconds": before.get("seconds", 0.0), "groups": groups}
     first = groups[-1]["problem"] + 1 if groups else 0
     began, num_before = time.monotonic(), len(groups)
@@ -110,13 +110,19 @@ def _done_before(options: argparse.Namespace) -> dict[str, Any]:
         return {}
     try:
         old = json.loads(options.out.read_text(encoding="utf-8"))
-        settings, _ = old["settings"], old["groups"]
+        settings, groups, code = old["settings"], old["groups"], old["origin"]["code"]
     except (ValueError, TypeError, KeyError):
         raise EvaluationError(f"--out: {options.out} is not what this command writes; name another file") from None
     new = _settings(options)
     differing = [name for name in new if name not in ("groups", "out") and settings.get(name) != new[name]]
     if differing:
         raise EvaluationError(f"--out: {options.out} has groups of another {', '.join(differing)}; name another file")
+    if code != code_of_results():
+        raise EvaluationError(f"--out: {options.out} has groups that other sources made; name another file")
+    if len(groups) > options.groups:
+        raise EvaluationError(
+            f"--groups: {options.out} has {len(groups)} already; ask for as many or name another file"
+        )
     return old
 
 

@@ -151,7 +151,7 @@ class Study:
             found = {}
             for name, evaluation in evaluations.items():
                 phase.waiting(name)
-                found[name] = measure(evaluation, self.settings.common())
+                found[name] = measure(evaluation, self.settings.common().rank)
             phase.note = f"{', '.join(found)}: {self.settings.out / 'localisation.json'}"
             write_json(self.settings.out / "localisation.json", found)
             (self.settings.out / "localisation.md").write_text(localisation_table(found), encoding="utf-8")

@@ -20,7 +20,6 @@ import study_settings  # noqa: F401 (puts the quickstart's folder on the path)
 from matplotlib.figure import Figure
 
 # isort: split
-from knobs import SMOLLM2
 from localise import FIRST_WRONG_CHARACTER
 
 from verl_resrl.evaluation.finished import read_finished
@@ -35,34 +34,39 @@ COLUMNS, NAMES, INCHES_WIDE, INCHES_OF_LINE = 110, 22, 9.6, 0.2
 SPECIAL = re.compile(r"<[^ >]+>")
 
 
-def first_wrong_token(tokens: Sequence[str], start: str, ground_truth: str) -> int | None:
+def first_wrong_token(tokens: Sequence[str], source: str, ground_truth: str) -> int | None:
     """Tell where a response goes wrong.
 
     Args:
         tokens: texts; that of the end of the response is empty.
-        start: which verifier is asked, a START of the quickstart.
+        source: data source of the problem.
         ground_truth: of the problem.
+
+    Returns:
+        None for right responses, for those that were cut off before anything was wrong, and for other problems than
+        the study's.
     """
-    wrong_from = FIRST_WRONG_CHARACTER[start]("".join(tokens), ground_truth)
+    find = FIRST_WRONG_CHARACTER.get(source)
+    wrong_from = None if find is None else find("".join(tokens), ground_truth)
     if wrong_from is None:
         return None
-    return next((i for i, end in enumerate(accumulate(map(len, tokens))) if wrong_from < end), len(tokens) - 1)
+    ended_too_early = len(tokens) - 1 if tokens[-1] == "" else None
+    return next((i for i, end in enumerate(accumulate(map(len, tokens))) if wrong_from < end), ended_too_early)
 
 
-def draw(views: Sequence[dict[str, Any]], problems: Sequence[dict[str, Any]], start: str, file: Path) -> None:
+def draw(views: Sequence[dict[str, Any]], problems: Sequence[dict[str, Any]], file: Path) -> None:
     """Write the picture.
 
     Args:
         views: rows of ``tokens.jsonl``.
         problems: row of the data of each.
-        start: as in ``first_wrong_token``.
         file: PNG to write.
     """
     figure = plt.figure(figsize=(INCHES_WIDE, 1.0))
-    lines = _write(figure, views, problems, start, 1)  # to see how many there are
+    lines = _write(figure, views, problems, 1)  # to see how many there are
     figure.clear()
     figure.set_figheight(lines * INCHES_OF_LINE)
-    _write(figure, views, problems, start, lines)
+    _write(figure, views, problems, lines)
     figure.savefig(file, dpi=150)
     plt.close(figure)
 
@@ -85,15 +89,13 @@ def read_views(folder: Path) -> list[dict[str, Any]]:
     return views
 
 
-def _write(
-    figure: Figure, views: Sequence[dict[str, Any]], problems: Sequence[dict[str, Any]], start: str, lines: float
-) -> float:
+def _write(figure: Figure, views: Sequence[dict[str, Any]], problems: Sequence[dict[str, Any]], lines: float) -> float:
     page = Page(figure.add_axes((0.01, 0.0, 0.98, 1.0)), COLUMNS, lines, NAMES)
     for view, problem in zip(views, problems, strict=True):
         page.text("problem", problem["prompt"][-1]["content"])
         page.response("right", _shown(view["positive"]["tokens"]))
         tokens = _shown(view["negative"]["tokens"])
-        mark = first_wrong_token(tokens, start, problem["reward_model"]["ground_truth"])
+        mark = first_wrong_token(tokens, problem["data_source"], problem["reward_model"]["ground_truth"])
         for name in BOTH_WEIGHTINGS:
             page.response(f"wrong, {name}", tokens, view["negative"]["weights_by"][name], mark)
         page.skip()
@@ -109,7 +111,6 @@ def main() -> int:
     """Read the command line and draw; 0, or 1 with one line if there is nothing to draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("evaluation", metavar="EVALUATION", type=Path, help="folder that resrl eval wrote")
-    parser.add_argument("--start", choices=FIRST_WRONG_CHARACTER, default=SMOLLM2, help="whose problems (%(default)s)")
     parser.add_argument("--examples", type=int, default=3, help="the first of the folder's (3)")
     parser.add_argument("--out", type=Path, default=Path("weights.png"), help="image to write (%(default)s)")
     options = parser.parse_args()
@@ -119,7 +120,7 @@ def main() -> int:
     except EvaluationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    draw(views, [problems[view["problem"]].row for view in views], options.start, options.out)
+    draw(views, [problems[view["problem"]].row for view in views], options.out)
     print(f"{options.out}: problems {', '.join(str(view['problem']) for view in views)}")
     return 0
 

@@ -89,12 +89,19 @@ def test_the_command(
     assert set(WEIGHTINGS) - {"nthr"} <= set(result["weightings"])
 
     # stopped after the first group, the same command goes on from there, and more groups can be asked for
-    out.write_text(json.dumps({"settings": result["settings"], "groups": result["groups"][:1]}))
+    out.write_text(json.dumps(result | {"groups": result["groups"][:1]}))
     monkeypatch.setattr("sys.argv", [*sys.argv, "--groups", "4"])
     assert mechanism.main() == 0
     continued = json.loads(out.read_text())["groups"]
     assert continued[:3] == result["groups"]
     assert len(continued) == 4
+    monkeypatch.setattr("sys.argv", [*sys.argv, "--groups", "3"])
+    assert mechanism.main() == 1
+    assert "has 4 already; ask for as many" in capsys.readouterr().err
+    with monkeypatch.context() as later:
+        later.setattr(mechanism, "code_of_results", lambda: "of another commit")
+        assert mechanism.main() == 1
+    assert "has groups that other sources made; name another file" in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", [*sys.argv, "--rank", "3"])
     assert mechanism.main() == 1
     assert "has groups of another rank; name another file" in capsys.readouterr().err

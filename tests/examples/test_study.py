@@ -20,7 +20,7 @@ import pytest
 import torch
 from common import Common, evaluation, num_phases
 from interference_error import dense
-from knobs import COUNTDOWN, SMOLLM2
+from knobs import COUNTDOWN
 from localise import _first_wrong, measure
 from one_step import Group
 from origin import code_of_results, origin_of_results
@@ -41,6 +41,7 @@ from verl_resrl.evaluation.generate import load_model, load_tokenizer
 from verl_resrl.evaluation.problems import Problem, read_problems
 from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.states import response_ids, response_states
+from verl_resrl.tasks import word_problems
 from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -368,7 +369,7 @@ def test_areas_are_those_of_the_weights_at_the_verifiers_tokens(tmp_path: Path) 
     responses = {0: [(text, text == right) for text in texts]}
     evaluation = write_finished(tmp_path / "evaluation", model_folder, tmp_path / "test.parquet", responses)
     settings = study(tmp_path).settings.common()
-    areas = measure(evaluation, settings)
+    areas = measure(evaluation, settings.rank)
 
     ids = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
     prompt = read_problems([tmp_path / "test.parquet"], tokenizer, 16)[0].prompt_ids
@@ -401,7 +402,7 @@ def test_areas_are_those_of_the_weights_at_the_verifiers_tokens(tmp_path: Path) 
     assert len({0.5, *found}) == 4
     nothing = write_finished(tmp_path / "nothing", model_folder, tmp_path / "test.parquet", {0: [(right, True)]})
     with pytest.raises(ValueError, match="no problem has both right and wrong responses"):
-        measure(nothing, settings)
+        measure(nothing, settings.rank)
 
 
 def test_places_that_cannot_be_measured_are_told_and_the_reports_are_made(
@@ -437,9 +438,9 @@ def test_a_first_wrong_character_of_several_tokens_has_its_place() -> None:
     tokenizer = byte_tokenizer()
     sample = Sample(0, 0, "", "", "\u20ac 5 + 3 = 9", 0.0, False, None, 0, True)
     ids = response_ids(sample, tokenizer)
-    problem = Problem("", [], {"reward_model": {"ground_truth": "5+3"}})
+    problem = Problem("", [], {"data_source": word_problems.DATA_SOURCE, "reward_model": {"ground_truth": "5+3"}})
     assert tokenizer.decode(ids[:-1]) == sample.response
-    assert tokenizer.decode(ids[_first_wrong(sample, ids, tokenizer, problem, SMOLLM2)]) == "9"
+    assert tokenizer.decode(ids[_first_wrong(sample, ids, tokenizer, problem)]) == "9"
 
 
 def right_answer(problem) -> str:  # type: ignore[no-untyped-def]

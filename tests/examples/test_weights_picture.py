@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import weights_picture
-from knobs import SMALL, SMOLLM2
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
@@ -17,6 +16,7 @@ from tests.examples.finished import small_model_in, write_finished
 from verl_resrl.evaluation.token_view import TOKENS_FILE
 from verl_resrl.report.styles import WEIGHT_COLOURS
 from verl_resrl.report.token_lines import Page
+from verl_resrl.tasks import countdown, word_problems
 from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
 
@@ -53,16 +53,18 @@ def test_tokens_stand_in_lines_on_the_colours_of_their_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "tokens", "truth", "expected"),
+    ("source", "tokens", "truth", "expected"),
     [
-        (SMOLLM2, ["26", " -", " 19", " =", " 8", ".", ""], "26-19-2+17", 4),
-        (SMOLLM2, ["26", " -", " 19", " =", " 7", "."], "26-19-2+17", 5),  # it ends too early
-        (SMOLLM2, ["5", " +", " 3", " =", " 8", ". The", " answer", " is", " 8", ""], "5+3", None),
-        (SMALL, list("1+1=2"), "111>99", 0),
+        (word_problems.DATA_SOURCE, ["26", " -", " 19", " =", " 8", ".", ""], "26-19-2+17", 4),
+        (word_problems.DATA_SOURCE, ["26", " -", " 19", " =", " 7", ".", ""], "26-19-2+17", 6),  # it ends too early
+        (word_problems.DATA_SOURCE, ["26", " -", " 19", " =", " 7", "."], "26-19-2+17", None),  # it was cut off
+        (word_problems.DATA_SOURCE, ["5", " +", " 3", " =", " 8", ". The", " answer", " is", " 8", ""], "5+3", None),
+        (countdown.DATA_SOURCE, list("1+1=2"), "111>99", 0),
+        ("gsm8k", ["1"], "2", None),
     ],
 )
-def test_the_first_wrong_token(start: str, tokens: list[str], truth: str, expected: int | None) -> None:
-    assert first_wrong_token(tokens, start, truth) == expected
+def test_the_first_wrong_token(source: str, tokens: list[str], truth: str, expected: int | None) -> None:
+    assert first_wrong_token(tokens, source, truth) == expected
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +73,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     model = small_model_in(tmp_path / "model")
     folder = write_finished(tmp_path / "evaluation", model, tmp_path / "data.parquet", {0: [("1", True), ("2", False)]})
     capsys.readouterr()  # of transformers
-    monkeypatch.setattr("sys.argv", ["x", str(folder), "--start", SMALL, "--out", str(tmp_path / "picture.png")])
+    monkeypatch.setattr("sys.argv", ["x", str(folder), "--out", str(tmp_path / "picture.png")])
     assert weights_picture.main() == 1
     assert capsys.readouterr().err == f"error: {folder} has no tokens.jsonl: evaluate with --token-weights\n"
     (folder / TOKENS_FILE).write_text("")
