@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from verl_resrl.evaluation.models import TRACKER
+from verl_resrl.runs.files import TRACKER
 
 
 def finished_step(folder: Path) -> int:

@@ -145,9 +145,13 @@ PRETRAINED_GRPO, *FIRST_LOOK = _at_chosen_rate(
     NTHR_FEW,
     NTHR_FULL,
 )
-# and what matters most of it: the methods in GRPO's balance of right and wrong, which lead in the first look, and the
-# controls that tell whether the places of the weights do it
-MOST = _at_chosen_rate(*_measured(RESRL_FULL, SHUFFLED_FULL, INTERFERENCE_FULL, SHUFFLED_INTERFERENCE_FULL, NTHR_FULL))
+# and what matters most of it: the methods in GRPO's balance of right and wrong, and the controls that tell whether the
+# places of the weights do it; apart from them NTHR, which led the first look, and its control
+MOST = _at_chosen_rate(*_measured(RESRL_FULL, SHUFFLED_FULL, INTERFERENCE_FULL, SHUFFLED_INTERFERENCE_FULL))
+SHUFFLED_NTHR_FULL = replace(
+    NTHR_FULL, name="nthr shuffled lambda_pos 1", settings=(*NTHR_FULL.settings, "resrl.shuffle=True")
+)
+PRETRAINED_NTHR = _at_chosen_rate(*_measured(NTHR_FULL, SHUFFLED_NTHR_FULL))
 
 # one setting at a time, from the study's rank and the defaults of +method=resrl
 SENSITIVITY = (
@@ -224,7 +228,9 @@ REPORTS = (
     Report("pretrained-first", "pretrained-first", PRETRAINED_GRPO, tuple(FIRST_LOOK)),
     Report("pretrained", "pretrained", PRETRAINED_GRPO, MOST),
     Report("pretrained-against-shuffled", "pretrained", MOST[1], (PRETRAINED_GRPO, MOST[0])),
-    Report("pretrained-interference-against-shuffled", "pretrained", MOST[3], (PRETRAINED_GRPO, MOST[2], MOST[4])),
+    Report("pretrained-interference-against-shuffled", "pretrained", MOST[3], (PRETRAINED_GRPO, MOST[2])),
+    Report("pretrained-nthr", "pretrained-nthr", PRETRAINED_GRPO, PRETRAINED_NTHR),
+    Report("pretrained-nthr-against-shuffled", "pretrained-nthr", PRETRAINED_NTHR[1], (PRETRAINED_NTHR[0],)),
     Report("pretrained-rates", "pretrained-rates", RATED[0], RATED),
     Report("sensitivity", "sensitivity", GRPO, (RESRL, *BASELINES, *SENSITIVITY)),
 )

@@ -234,6 +234,13 @@ GOOD: dict[str, list[Any]] = {
 }
 
 
+def test_prompts_may_have_a_column_of_another_name(commands: dict[str, list[str]], tmp_path: Path) -> None:
+    file = data_file(tmp_path / "own.parquet", {"question" if key == "prompt" else key: v for key, v in GOOD.items()})
+    files = [f"data.{split}_files=[{file}]" for split in ("train", "val")]
+    overrides = [text for text in commands["math/run_resrl_qwen3_4b"] if not text.startswith("--")]
+    assert dry_run.main([*overrides, *files, "data.prompt_key=question"]) == 0
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

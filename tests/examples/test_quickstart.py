@@ -34,9 +34,8 @@ from settings import QuickstartError, Settings
 from sometimes import keep_sometimes_solved
 from starts import STARTS
 
-from verl_resrl.evaluation.models import TRACKER
 from verl_resrl.evaluation.progress import Phases
-from verl_resrl.runs.files import read_metrics
+from verl_resrl.runs.files import TRACKER, read_metrics
 from verl_resrl.tasks.countdown import compute_score
 from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 

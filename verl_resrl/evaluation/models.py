@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from verl_resrl.evaluation.run_settings import RunSettings
 from verl_resrl.evaluation.settings import EvaluationError
-from verl_resrl.runs.files import evaluations_folder
-
-TRACKER = "latest_checkpointed_iteration.txt"  # verl's note of its newest whole checkpoint
+from verl_resrl.runs.files import TRACKER, evaluations_folder
 
 
 class Target(NamedTuple):

@@ -31,7 +31,6 @@ from verl_resrl.integration.start_data import StartError, check_files
 from verl_resrl.integration.start_resume import check_resume
 from verl_resrl.tasks.length_reward import LengthScale
 
-REQUIRED_COLUMNS = ("data_source", "prompt", "reward_model")
 SHOWN = (
     "algorithm.adv_estimator",
     "resrl",
@@ -146,7 +145,7 @@ def _check_sizes(config: DictConfig) -> None:
 
 
 def check_data(files: Any, missing_ok: bool) -> list[str]:
-    """Look at parquet files of verl's format.
+    """Look whether there are parquet files with rows; ``check_files`` looks at their columns.
 
     Args:
         files: one path or several.
@@ -156,7 +155,7 @@ def check_data(files: Any, missing_ok: bool) -> list[str]:
         A line about each file.
 
     Raises:
-        DryRunError: a file is missing, is no parquet file, is empty or lacks a column.
+        DryRunError: a file is missing, is no parquet file or is empty.
     """
     lines = []
     for name in [files] if isinstance(files, str) else files:
@@ -170,9 +169,6 @@ def check_data(files: Any, missing_ok: bool) -> list[str]:
             table = pq.ParquetFile(path)
         except Exception as error:
             raise DryRunError(f"{path}: not a parquet file: {one_line(error)}") from error
-        lacking = [column for column in REQUIRED_COLUMNS if column not in table.schema_arrow.names]
-        if lacking:
-            raise DryRunError(f"{path}: column {lacking[0]!r} is missing, it has {table.schema_arrow.names}")
         if table.metadata.num_rows == 0:
             raise DryRunError(f"{path}: has no rows")
         lines.append(f"{path}: {table.metadata.num_rows} rows")

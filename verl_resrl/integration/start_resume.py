@@ -12,8 +12,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from verl_resrl.integration.start_data import StartError
+from verl_resrl.runs.files import TRACKER
 
-TRACKER = "latest_checkpointed_iteration.txt"  # verl's note of its newest whole checkpoint
 _CHECKPOINT = re.compile(r"global_step_(\d+)")
 _SHARD = re.compile(r"model_world_size_(\d+)_rank_\d+\.pt")
 

@@ -13,6 +13,7 @@ from yaml import YAMLError
 
 CONFIG = Path("hydra/.hydra/config.yaml")
 EVALUATIONS = Path("evaluations")
+TRACKER = "latest_checkpointed_iteration.txt"  # verl's note of its newest whole checkpoint, beside its checkpoints
 ORIGIN = Path("origin.json")  # commit, versions and machine of a training; whoever starts it may leave it
 
 
