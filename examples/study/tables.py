@@ -91,7 +91,7 @@ def mechanism_table(seeds: Sequence[Mapping[str, Any]]) -> str:
     return _markdown(["weighting", "groups", *STEPS.values()], lines)
 
 
-def sensitivity_table(found: Mapping[str, Mapping[str, Any]], weightings: Sequence[str]) -> str:
+def mechanism_settings_table(found: Mapping[str, Mapping[str, Any]], weightings: Sequence[str]) -> str:
     """What one step does under other settings of the weights.
 
     Args:

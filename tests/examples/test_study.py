@@ -29,7 +29,7 @@ from settings import QuickstartError
 from sometimes import keep_sometimes_solved
 from study import Study
 from study_settings import SIZES, SMALLEST, StudySettings
-from tables import displacement_table, results_table
+from tables import displacement_table, mechanism_settings_table, results_table
 from trainings import Training, _shares_of_the_cores, run_trainings
 from variants import OWN_SEEDS, REPORTS, Report
 
@@ -325,6 +325,16 @@ def test_displacement_of_each_seed_stands_in_the_cells() -> None:
     assert displacement_table(numbers).splitlines()[2:] == [
         "| a | -0.0010, +0.0020 | +12.3, +12.3 | +0.50, +0.50 | none, -0.25 |",
         "| b | -0.0010 | +12.3 | +0.50 | none |",
+    ]
+
+
+def test_steps_under_other_settings_stand_below_each_other() -> None:
+    step = {"groups": 2, "right": [0.5, 0.25, 0.75], "wrong": [-1.0, -2.0, 0.0], "gap": [1.5, 1.0, 2.0]}
+    found = {"rank 16": {"weightings": {"none": step, "residual": step}}, "rank 64": {"weightings": {"none": step}}}
+    cells = "2 | +0.5000 [+0.2500, +0.7500] | -1.0000 [-2.0000, +0.0000] | +1.5000 [+1.0000, +2.0000] |"
+    assert mechanism_settings_table(found, ["residual", "none"]).splitlines()[2:] == [
+        f"| {name} | {setting} | {cells}"
+        for name, setting in (("residual", "rank 16"), ("none", "rank 16"), ("none", "rank 64"))
     ]
 
 
