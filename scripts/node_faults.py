@@ -147,7 +147,7 @@ def suffer(fault: "Fault", task: "Task", folder: Path, out: Path, phase: "Phase"
 
 if __name__ == "__main__":
     begin(HELP)
-    from process import only_one
+    from lock import only_one
     from rich.console import Console
     from training import finished_step, next_metrics, train
 

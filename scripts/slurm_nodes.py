@@ -149,7 +149,7 @@ def slurm_nodes(knobs: dict[str, str], console: "Console") -> bool:
 
 if __name__ == "__main__":
     begin(HELP)
-    from process import only_one
+    from lock import only_one
     from rich.console import Console
 
     from benchmarks.machines import Machine, NoMachines, missing, two_machines

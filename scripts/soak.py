@@ -111,7 +111,7 @@ def soak(knobs: dict[str, str], console: "Console") -> bool:
 
 if __name__ == "__main__":
     begin(HELP)
-    from process import only_one
+    from lock import only_one
     from rich.console import Console
     from training import train
 

@@ -103,7 +103,7 @@ def without_last_step(folder: Path, copy: Path, last: int) -> Path:
 
 if __name__ == "__main__":
     begin(HELP)
-    from process import only_one
+    from lock import only_one
     from rich.console import Console
     from training import next_metrics, train
 
