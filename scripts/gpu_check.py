@@ -83,9 +83,8 @@ STAGES = (
     _benchmark("step", 110),
     _benchmark("growth", 70),
 )
-TRAINER = Stage("trainer", ("examples/quickstart/quickstart.py",), ("torch", "verl", "ray", "rich"), 900, gpu=False)
-TRAINER_SETTINGS = {"METHODS": "resrl", "STEPS": "5", "EVAL_SAMPLES": "16"}
-HF_ROLLOUT = {"VERL_ARGS": "actor_rollout_ref.rollout.name=hf"}
+TRAINER = Stage("trainer", ("examples/quickstart/quickstart.py",), ("torch", "verl", "ray", "rich", "vllm"), 900)
+TRAINER_SETTINGS = {"METHODS": "resrl", "STEPS": "5", "EVAL_SAMPLES": "16", "OUT": "outputs/gpu_check"}
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def run(stage: Stage, gpu: str | None) -> Outcome:
     # without PYTHONPATH the package would have to be installed; plugins of an installed pytest are none of ours
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     if stage is TRAINER:
-        environment |= TRAINER_SETTINGS | (HF_ROLLOUT if gpu is None else {})
+        environment |= TRAINER_SETTINGS
     log = RESULTS / f"gpu_check_{stage.name}.txt"
     begin = time.monotonic()
     with log.open("wb") as file:
@@ -173,7 +172,9 @@ def main() -> int:
         epilog=EPILOG.format(stages=stages),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--trainer", action="store_true", help="then five steps of verl's trainer, about ten minutes")
+    parser.add_argument(
+        "--trainer", action="store_true", help="then five steps of verl's trainer and vLLM, ten minutes"
+    )
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     gpu, outcomes = gpu_obstacle(), []

@@ -21,6 +21,7 @@ from knobs import Knob
 from settings import QuickstartError, Settings
 
 from benchmarks.script import begin, end
+from verl_resrl.runs.files import TRACKER
 
 KNOBS = (
     Knob("STEPS", "3", "training steps"),
@@ -120,7 +121,7 @@ def slurm_nodes(knobs: dict[str, str], console: "Console") -> bool:
                 findings.append(("a training ends as", jobs.ended(start(whole)), "COMPLETED 0:0"))
             with phases.phase("requeued after its first checkpoint"):
                 job = start(requeued)
-                note = requeued / "checkpoints" / "latest_checkpointed_iteration.txt"
+                note = requeued / "checkpoints" / TRACKER
                 jobs.wait_for(f"the first checkpoint of job {job}", note.exists, job)
                 jobs.ask("scontrol", "requeue", str(job))
                 findings.append(("requeued, it ends as", jobs.ended(job), "COMPLETED 0:0"))

@@ -18,6 +18,7 @@ from knobs import Knob
 from settings import QuickstartError, Settings
 
 from benchmarks.script import begin, end
+from verl_resrl.runs.files import TRACKER
 
 KNOBS = (
     Knob("STEPS", "3", "training steps"),
@@ -97,7 +98,7 @@ def without_last_step(folder: Path, copy: Path, last: int) -> Path:
     """
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(folder, copy, ignore=lambda _, names: {f"global_step_{last}"} & set(names))
-    (copy / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(last - 1))
+    (copy / "checkpoints" / TRACKER).write_text(str(last - 1))
     return copy
 
 

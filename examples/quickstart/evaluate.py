@@ -145,6 +145,7 @@ def evaluation_settings(model: str, files: Sequence[Path], settings: Settings, f
         seed=settings.seed,
         limit=settings.eval_problems,
         reward_file=str(settings.reward_file) if settings.reward_file else None,
+        threshold=settings.threshold,
         # vLLM would take longer to start than so small a model takes to answer
         backend="hf" if small else choose_backend("auto"),
         dtype=choose_dtype(evaluation_dtype(settings)),

@@ -4,7 +4,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from knobs import ROOT
@@ -29,3 +29,12 @@ def source_fingerprint(files: Iterable[Path]) -> str:
         files: source files below the repository's root.
     """
     return fingerprint(**{str(file.relative_to(ROOT)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files})
+
+
+def file_states(files: Sequence[Path]) -> list[tuple[str, int, int]]:
+    """Path, size in bytes and time of change in ns of each file, which tell a file from one that took its place.
+
+    Args:
+        files: that are there; too large to read them all.
+    """
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]

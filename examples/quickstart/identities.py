@@ -6,11 +6,10 @@ The user's files count by path, size and time, or by their content where they ar
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fingerprints import fingerprint, source_fingerprint
+from fingerprints import file_states, fingerprint, source_fingerprint
 from knobs import ROOT
 from precision import evaluation_dtype
 from settings import Settings
@@ -27,7 +26,7 @@ def data_id(settings: Settings) -> str:
     Args:
         settings: of the run.
     """
-    files = _files([*settings.train_files, *settings.val_files])
+    files = file_states([*settings.train_files, *settings.val_files])
     if files:
         return fingerprint(files=files)
     sources = [HERE / "starts.py", *STARTS[settings.start].data_sources]
@@ -41,20 +40,30 @@ def start_id(settings: Settings) -> str:
         settings: of the run.
     """
     if settings.model is not None:
-        return fingerprint(model=settings.model, files=_files(sorted(Path(settings.model).glob("*"))))
+        return fingerprint(model=settings.model, files=file_states(sorted(Path(settings.model).glob("*"))))
     code = source_fingerprint(STARTS[settings.start].model_sources)
     return fingerprint(model={"data": data_id(settings), "seed": settings.seed, "code": code})
 
 
-def candidates_id(settings: Settings, gpu: bool) -> str:
+def candidates_id(settings: Settings, gpu: bool) -> str | None:
     """Name the choice of the problems that the start sometimes solves; it lies in the folder of the start.
 
     Args:
         settings: of the run.
         gpu: whether there is a GPU to use.
+
+    Returns:
+        Its name; None if all problems are taken.
     """
-    numbers = [ATTEMPTS, STARTS[settings.start].candidates, settings.max_prompt, settings.max_response]
-    return fingerprint(numbers=numbers, reward=_reward(settings), device=_device(settings, gpu))
+    candidates = STARTS[settings.start].candidates if settings.model is None else 0
+    if not candidates:
+        return None
+    return fingerprint(
+        numbers=[ATTEMPTS, candidates, settings.max_prompt, settings.max_response, settings.threshold],
+        reward=_reward(settings),
+        device=_device(settings, gpu),
+        code=_code_of_evaluation("sometimes.py"),
+    )
 
 
 def training_id(method: str, settings: Settings, gpu: bool) -> str:
@@ -74,6 +83,7 @@ def training_id(method: str, settings: Settings, gpu: bool) -> str:
         start=start_id(settings),
         data=data_id(settings),
         reward=_reward(settings),
+        candidates=candidates_id(settings, gpu),
         command=command[1:],  # without the Python
         code=source_fingerprint(sorted(file for file in package if PACKAGE / "evaluation" not in file.parents)),
     )
@@ -87,18 +97,24 @@ def evaluation_id(settings: Settings, gpu: bool) -> str:
         gpu: whether there is a GPU to use.
     """
     s = settings
-    generator = [PACKAGE / "cpu" / name for name in ("attention.py", "generate.py")]
     return fingerprint(
         data=data_id(s),
-        numbers=[s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response],
+        numbers=[s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response, s.threshold],
         reward=_reward(s),
         device=_device(s, gpu),
-        code=source_fingerprint([HERE / "evaluate.py", *sorted((PACKAGE / "evaluation").glob("*.py")), *generator]),
+        code=_code_of_evaluation(),
     )
 
 
-def _files(files: Sequence[Path]) -> list[tuple[str, int, int]]:
-    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+def _code_of_evaluation(*own: str) -> str:
+    """Name the sources of responses and their rewards.
+
+    Args:
+        *own: further files of this folder.
+    """
+    generator = [PACKAGE / "cpu" / name for name in ("attention.py", "generate.py")]
+    files = [HERE / "evaluate.py", *sorted((PACKAGE / "evaluation").glob("*.py")), *generator]
+    return source_fingerprint([*files, *(HERE / name for name in own)])
 
 
 def _device(settings: Settings, gpu: bool) -> str:

@@ -43,8 +43,9 @@ class Quickstart:
     def __init__(self, settings: Settings, gpu: bool, console: Console) -> None:
         self.settings, self.gpu, self.console = settings, gpu, console
         self.start = STARTS[settings.start]
-        self.chooses = settings.model is None and bool(self.start.candidates)
-        ours = (not settings.train_files) + (self.start.num_phases if settings.model is None else 0) + self.chooses
+        self.candidates_id = candidates_id(settings, gpu)
+        ours = (not settings.train_files) + (self.start.num_phases if settings.model is None else 0)
+        ours += self.candidates_id is not None
         self.phases = Phases(ours + 1 + 2 * len(settings.methods), console)
 
     def run(self) -> None:
@@ -58,7 +59,7 @@ class Quickstart:
         start_folder = self.settings.out / f"start-{start_id(self.settings)}"
         start = self._start(start_folder)
         evaluations = {"start": self._evaluation("start", start, val, start_folder, 0)}
-        if self.chooses:
+        if self.candidates_id is not None:
             train = (self._sometimes_solved(start, train, start_folder),)
         rewards, folders = {}, []
         for method in self.settings.methods:
@@ -120,7 +121,7 @@ class Quickstart:
         from sometimes import ATTEMPTS, keep_sometimes_solved
 
         s, candidates = self.settings, self.start.candidates
-        found = folder / f"candidates-{candidates_id(s, self.gpu)}"
+        found = folder / f"candidates-{self.candidates_id}"
         chosen, name = found / "sometimes_solved.parquet", "training problems that it sometimes solves"
         if not chosen.exists():
             with self.phases.phase(name) as phase:

@@ -5,11 +5,13 @@
 import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from knobs import DEFAULTS, KNOBS, METHODS, OWN, REWARDS
+
+THRESHOLD = "resrl.positive_threshold"
 
 
 class QuickstartError(Exception):
@@ -41,6 +43,8 @@ class Settings:
         model: the user's model, else None.
         reward_file: the reward function's file, or None for verl's choice by data source.
         verl_args: more settings for verl.
+        threshold: a response is right when its score is above, in evaluations as in trainings, which have it of
+            ``verl_args``.
     """
 
     start: str
@@ -63,6 +67,7 @@ class Settings:
     model: str | None = None
     reward_file: Path | None = None
     verl_args: tuple[str, ...] = ()
+    threshold: float = 0.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -75,7 +80,7 @@ class Settings:
             QuickstartError: a value is out of range or two do not fit together.
         """
         values = {knob.name: environment.get(knob.name, "").strip() or knob.default for knob in KNOBS}
-        train, val = _files(values["TRAIN_FILES"]), _files(values["VAL_FILES"])
+        train, val = (_files(name, values[name]) for name in ("TRAIN_FILES", "VAL_FILES"))
         model = values["MODEL"] or None
         if bool(train) != bool(val):
             raise QuickstartError("TRAIN_FILES and VAL_FILES go together: set both or none")
@@ -85,7 +90,7 @@ class Settings:
         if start not in REWARDS:
             raise QuickstartError(f"START={start} must be one of {', '.join(REWARDS)}; any other model is a MODEL")
         values |= {k: v for k, v in DEFAULTS[OWN if model else start].items() if not values[k]}
-        reward = values["REWARD_FILE"]
+        reward, verl_args = values["REWARD_FILE"], _words("VERL_ARGS", values["VERL_ARGS"])
         prompts, mini_batch = _integer(values, "PROMPTS"), _integer(values, "MINI_BATCH")
         if prompts % mini_batch:
             raise QuickstartError(f"MINI_BATCH={mini_batch} must divide PROMPTS={prompts}")
@@ -109,7 +114,8 @@ class Settings:
             val_files=val,
             model=_absolute_model(model),
             reward_file=Path(reward).expanduser().resolve() if reward else (None if train else REWARDS[start]),
-            verl_args=tuple(shlex.split(values["VERL_ARGS"])),
+            verl_args=verl_args,
+            threshold=_threshold(verl_args),
         )
 
 
@@ -137,8 +143,25 @@ def _positive_number(values: Mapping[str, str], name: str) -> float:
     return number
 
 
-def _files(text: str) -> tuple[Path, ...]:
-    return tuple(Path(name).expanduser().resolve() for name in shlex.split(text))
+def _files(name: str, text: str) -> tuple[Path, ...]:
+    return tuple(Path(word).expanduser().resolve() for word in _words(name, text))
+
+
+def _words(name: str, text: str) -> tuple[str, ...]:
+    """What a shell would make of it."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        raise QuickstartError(f"{name}={text} has unbalanced quotes") from None
+
+
+def _threshold(verl_args: Sequence[str]) -> float:
+    given = [argument.partition("=") for argument in verl_args]
+    found = [value for name, _, value in given if name.lstrip("+") == THRESHOLD]
+    try:
+        return float(found[-1]) if found else 0.0
+    except ValueError:
+        raise QuickstartError(f"VERL_ARGS: {THRESHOLD}={found[-1]} must be a number") from None
 
 
 def _absolute_model(model: str | None) -> str | None:

@@ -20,6 +20,7 @@ from precision import device_group
 from settings import QuickstartError, Settings
 
 from verl_resrl.runs.child import child
+from verl_resrl.runs.overrides import quoted
 
 REWARD = "critic/score/mean"  # verl's name of the mean reward of a step
 POLL_SECONDS = 0.5
@@ -62,7 +63,7 @@ def verl_command(
         f"data.max_response_length={settings.max_response}",
         "data.filter_overlong_prompts=True",
         f"data.seed={settings.seed}",
-        f"actor_rollout_ref.model.path={_quoted(model)}",
+        f"actor_rollout_ref.model.path={quoted(model)}",
         f"{rollout}.n={settings.rollouts}",
         f"{rollout}.seed={settings.seed}",
         f"{actor}.ppo_mini_batch_size={settings.mini_batch}",
@@ -72,12 +73,12 @@ def verl_command(
         "trainer.total_epochs=1000000",
         f"trainer.save_freq={settings.save_every}",
         "trainer.max_actor_ckpt_to_keep=2",
-        f"trainer.default_local_dir={_quoted(folder / 'checkpoints')}",
+        f"trainer.default_local_dir={quoted(folder / 'checkpoints')}",
         "trainer.test_freq=-1",
         "trainer.val_before_train=False",
         "trainer.logger=[console,file]",
         f"trainer.experiment_name={method}",
-        f"hydra.run.dir={_quoted(folder / 'hydra')}",
+        f"hydra.run.dir={quoted(folder / 'hydra')}",
     ]
     if gpu:
         command += [
@@ -94,7 +95,7 @@ def verl_command(
     if method.startswith("resrl"):
         command.append(f"resrl.rank={settings.rank}")
     if settings.reward_file is not None:
-        command.append(f"reward.custom_reward_function.path={_quoted(settings.reward_file)}")
+        command.append(f"reward.custom_reward_function.path={quoted(settings.reward_file)}")
         command.append("reward.custom_reward_function.name=compute_score")
     return command + list(settings.verl_args)
 
@@ -192,9 +193,4 @@ def _last_error(log: Path, start: int) -> str:
 
 
 def _hydra_list(files: Sequence[Path]) -> str:
-    return "[" + ",".join(_quoted(file) for file in files) + "]"
-
-
-def _quoted(value: Path | str) -> str:
-    """Text as a value of Hydra's override grammar, whatever characters it has."""
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "[" + ",".join(quoted(file) for file in files) + "]"

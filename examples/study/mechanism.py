@@ -16,6 +16,10 @@ import torch
 from mixed_groups import NO_GROUPS, add_arguments, mixed_groups
 from one_step import NONE, WEIGHTINGS, steps, weights_of_group
 from origin import code_of_results, origin_of_results
+from tables import mechanism_table
+
+# isort: split
+from fingerprints import file_states, fingerprint, source_fingerprint  # of the quickstart, by origin on the path
 
 from verl_resrl import ResRLConfig
 from verl_resrl.algorithm.config import LAYERS
@@ -24,6 +28,8 @@ from verl_resrl.evaluation.generate import load_model
 from verl_resrl.evaluation.settings import EvaluationError, write_json
 from verl_resrl.statistics.intervals import bootstrap_interval
 
+HERE = Path(__file__).resolve().parent
+SOURCES = tuple(HERE / name for name in ("mechanism.py", "mixed_groups.py", "one_step.py"))
 EPILOG = """\
 For each problem with right and wrong responses, one gradient step in all parameters, of the same length for all, that
 pushes the wrong responses down with each token weighted; then how far the log-likelihood of right and of wrong
@@ -63,8 +69,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     With ``--out``, each group is written when it is done, and groups that are there are not made again.
 
     Returns:
-        ``settings``, ``origin`` (commit, versions, machine), ``seconds``, ``groups`` (of each its ``proxies`` and
-        ``outcomes`` by weighting), and what ``summarise`` makes of them.
+        ``settings``, ``origin`` (commit, versions, machine), ``inputs`` (fingerprint of sources, model, data and
+        reward), ``seconds``, ``groups`` (of each its ``proxies`` and ``outcomes`` by weighting), and what ``summarise``
+        makes of them.
 
     Raises:
         EvaluationError: model, data or reward cannot be used.
@@ -72,7 +79,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     config, model, before = _config(options), None, _done_before(options)
     groups = before.get("groups", [])
     result = {"settings": _settings(options), "origin": before["origin"] if before else origin_of_results()}
-    result |= {"seconds": before.get("seconds", 0.0), "groups": groups}
+    result |= {"inputs": _inputs(options), "seconds": before.get("seconds", 0.0), "groups": groups}
     first = groups[-1]["problem"] + 1 if groups else 0
     began, num_before = time.monotonic(), len(groups)
     for number, group in mixed_groups(options, first=first) if len(groups) < options.groups else ():
@@ -104,21 +111,29 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
 
 
+def _inputs(options: argparse.Namespace) -> str:
+    """Name the content of what the groups are made of; settings have but the paths."""
+    files = [*sorted(Path(options.model).glob("*")), options.data, options.reward_file]
+    found = file_states([file for file in files if file is not None and file.is_file()])
+    return fingerprint(files=found, code=[code_of_results(), source_fingerprint(SOURCES)])
+
+
 def _done_before(options: argparse.Namespace) -> dict[str, Any]:
     """What an earlier call, stopped or of fewer groups, has left in ``--out``."""
     if options.out is None or not options.out.exists():
         return {}
     try:
         old = json.loads(options.out.read_text(encoding="utf-8"))
-        settings, groups, code = old["settings"], old["groups"], old["origin"]["code"]
+        settings, groups, inputs = old["settings"], old["groups"], old["inputs"]
     except (ValueError, TypeError, KeyError):
         raise EvaluationError(f"--out: {options.out} is not what this command writes; name another file") from None
     new = _settings(options)
     differing = [name for name in new if name not in ("groups", "out") and settings.get(name) != new[name]]
     if differing:
         raise EvaluationError(f"--out: {options.out} has groups of another {', '.join(differing)}; name another file")
-    if code != code_of_results():
-        raise EvaluationError(f"--out: {options.out} has groups that other sources made; name another file")
+    if inputs != _inputs(options):
+        changed = "sources, model, data or reward file have changed"
+        raise EvaluationError(f"--out: {options.out} has groups from before {changed}; name another file")
     if len(groups) > options.groups:
         raise EvaluationError(
             f"--groups: {options.out} has {len(groups)} already; ask for as many or name another file"
@@ -159,14 +174,9 @@ def summarise(groups: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """The result as a table in Markdown."""
-    lines = ["| weighting | groups | right | wrong | right minus wrong |", "|---|---|---|---|---|"]
-    for name, row in result["weightings"].items():
-        figures = (row[column] for column in ("right", "wrong", "gap"))
-        cells = [f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]" for mean, low, high in figures]
-        lines.append(f"| {name} | {row['groups']} | {' | '.join(cells)} |")
     found = ((name, "not defined" if x is None else f"{x:+.3f}") for name, x in result["rank_correlations"].items())
     correlations = ", ".join(f"{name} {value}" for name, value in found)
-    return "\n".join([*lines, "", f"Rank correlation over groups with the drop of right responses: {correlations}"])
+    return f"{mechanism_table([result])}\nRank correlation over groups with the drop of right responses: {correlations}"
 
 
 def main() -> int:

@@ -164,6 +164,8 @@ class Study:
         out = self.settings.out / name
         folders = [self._folder(variant, seed) for variant in report.variants for seed in self._seeds(report)]
         whole = [str(folder) for folder in folders if folder in done]
+        if not whole:
+            raise QuickstartError(f"{name}: none of its trainings is finished")
         if len(whole) < len(folders):
             left_out = ", ".join(folder.name for folder in folders if folder not in done)
             self.console.print(f"{name} is without {left_out}", highlight=False, markup=False, soft_wrap=True)

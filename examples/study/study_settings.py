@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from variants import SUITES
+from variants import FIXED_RATES, SUITES
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "quickstart"))
@@ -67,7 +67,7 @@ def _by_size(field: str) -> str:
 
 KNOBS = (
     Knob("SIZE", SMALLEST, "; ".join(f"{name}: {size.meaning}" for name, size in SIZES.items())),
-    Knob("SUITES", "", f"what to train, any of: {' '.join(SUITES)}; or all; not set: {_by_size('suite')}"),
+    Knob("SUITES", "", f"what to train, any of: {' '.join(SUITES)}; not set: {_by_size('suite')}"),
     Knob("STEPS", "", f"of each training; not set: {_by_size('steps')}"),
     Knob(
         "SEEDS", "", f"trainings of each variant, seeds 0, 1, ...; some suites have one; not set: {_by_size('seeds')}"
@@ -110,11 +110,12 @@ class StudySettings:
             raise QuickstartError(f"SIZE={values['SIZE']} must be one of {', '.join(SIZES)}")
         size = SIZES[values["SIZE"]]
         size = replace(size, steps=_count(values, "STEPS", size.steps))
-        named = values["SUITES"] or size.suite
-        suites = tuple(SUITES) if named == "all" else tuple(dict.fromkeys(named.split()))
+        suites = tuple(dict.fromkeys((values["SUITES"] or size.suite).split()))
         for suite in suites:
             if suite not in SUITES:
-                raise QuickstartError(f"SUITES: {suite!r} is none of {', '.join(SUITES)}, all")
+                raise QuickstartError(f"SUITES: {suite!r} is none of {', '.join(SUITES)}")
+            if suite in FIXED_RATES and values["SIZE"] != SMALLEST:
+                raise QuickstartError(f"SUITES: {suite} has learning rates for the small model of SIZE={SMALLEST}")
         return cls(
             size,
             suites,

@@ -220,9 +220,12 @@ REPORTS = (
     Report("half-rate", "half-rate", GRPO_SLOW, (RESRL_SLOW, RESRL_FULL_SLOW, SHUFFLED_FULL_SLOW)),
     Report("half-rate-against-shuffled", "half-rate", SHUFFLED_FULL_SLOW, (GRPO_SLOW, RESRL_FULL_SLOW)),
     Report("learning-rate", "half-rate", GRPO, (GRPO_SLOW,)),
-    *(Report(f"interference-{name}", "interference", own[0], own[1:]) for name, own in INTERFERENCE.items()),
     *(
-        Report(f"interference-{name}-against-grpo", "interference", GRPO_SLOW if "half" in name else GRPO, own)
+        Report(f"interference-{name}", "interference", GRPO_SLOW if "half" in name else GRPO, own)
+        for name, own in INTERFERENCE.items()
+    ),
+    *(
+        Report(f"interference-{name}-against-shuffled", "interference", own[0], own[1:])
         for name, own in INTERFERENCE.items()
     ),
     Report("pretrained-first", "pretrained-first", PRETRAINED_GRPO, tuple(FIRST_LOOK)),
@@ -235,3 +238,5 @@ REPORTS = (
     Report("sensitivity", "sensitivity", GRPO, (RESRL, *BASELINES, *SENSITIVITY)),
 )
 SUITES = tuple(dict.fromkeys(report.suite for report in REPORTS))
+# with rates for the small model, where those of the others are multiples of what suits the model
+FIXED_RATES = {report.suite for report in REPORTS if any(variant.lr is not None for variant in report.variants)}

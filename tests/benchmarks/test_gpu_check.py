@@ -60,6 +60,20 @@ def test_every_file_with_tests_for_a_gpu_is_run(check: ModuleType) -> None:
     assert {str(path.relative_to(ROOT)) for path in files} - {"tests/benchmarks/test_gpu_check.py"} == set(check.TESTS)
 
 
+def test_the_training_has_what_a_gpu_needs_and_a_folder_of_its_own(
+    check: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "quickstart"))
+    from settings import Settings
+    from training import verl_command
+
+    assert "vllm" in check.TRAINER.needs  # verl has no other rollout there
+    settings = Settings.from_environment(check.TRAINER_SETTINGS)
+    assert settings.out != Settings.from_environment({}).out
+    command = verl_command("resrl", settings, "model", [], [], tmp_path, gpu=True)
+    assert [argument for argument in command if "rollout.name=" in argument] == ["actor_rollout_ref.rollout.name=vllm"]
+
+
 def test_help_names_the_stages() -> None:
     command = ["bash", str(ROOT / "scripts" / "gpu_check.sh"), "--help"]
     output = subprocess.run(

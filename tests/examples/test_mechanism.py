@@ -3,6 +3,7 @@
 """The mechanism test: a step against its first order by autograd, and the command on a random model."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -98,10 +99,14 @@ def test_the_command(
     monkeypatch.setattr("sys.argv", [*sys.argv, "--groups", "3"])
     assert mechanism.main() == 1
     assert "has 4 already; ask for as many" in capsys.readouterr().err
+    changed = "has groups from before sources, model, data or reward file have changed; name another file"
     with monkeypatch.context() as later:
-        later.setattr(mechanism, "code_of_results", lambda: "of another commit")
+        later.setattr(mechanism, "SOURCES", mechanism.SOURCES[:-1])
         assert mechanism.main() == 1
-    assert "has groups that other sources made; name another file" in capsys.readouterr().err
+    assert changed in capsys.readouterr().err
+    os.utime(task / "model.safetensors")  # written anew
+    assert mechanism.main() == 1
+    assert changed in capsys.readouterr().err
     monkeypatch.setattr("sys.argv", [*sys.argv, "--rank", "3"])
     assert mechanism.main() == 1
     assert "has groups of another rank; name another file" in capsys.readouterr().err

@@ -84,6 +84,9 @@ def test_help_needs_nothing_but_python():
         ({"EVAL_SAMPLES": "8"}, "EVAL_SAMPLES=8 must be an integer, 16 or more"),
         ({"MINI_BATCH": "5"}, "MINI_BATCH=5 must divide PROMPTS=16"),
         ({"TRAIN_FILES": "a.parquet"}, "TRAIN_FILES and VAL_FILES go together"),
+        ({"TRAIN_FILES": "'a.parquet"}, "TRAIN_FILES='a.parquet has unbalanced quotes"),
+        ({"VERL_ARGS": "a='b"}, "VERL_ARGS=a='b has unbalanced quotes"),
+        ({"VERL_ARGS": "resrl.positive_threshold=x"}, "VERL_ARGS: resrl.positive_threshold=x must be a number"),
         ({"TRAIN_FILES": "a.parquet", "VAL_FILES": "b.parquet"}, "TRAIN_FILES needs MODEL"),
     ],
 )
@@ -166,6 +169,24 @@ def test_another_content_of_the_reward_file_is_another_run(tmp_path):
         found.append(((data, start), {*trainings, choice, evaluations}))
     assert found[0][0] == found[1][0]
     assert not found[0][1] & found[1][1]
+
+
+def test_evaluations_take_the_threshold_of_the_trainings(tmp_path):
+    settings = settings_in(tmp_path, VERL_ARGS="resrl.positive_threshold=1 ++resrl.positive_threshold=-0.5")
+    assert evaluate.evaluation_settings("model", [tmp_path], settings, tmp_path).threshold == -0.5
+    plain = settings_in(tmp_path)
+    assert evaluate.evaluation_settings("model", [tmp_path], plain, tmp_path).threshold == 0
+    assert identities.evaluation_id(settings, gpu=False) != identities.evaluation_id(plain, gpu=False)
+
+
+def test_another_choice_of_problems_is_another_training(tmp_path, monkeypatch):
+    settings, small = settings_in(tmp_path, START=SMOLLM2), settings_in(tmp_path)
+    assert identities.candidates_id(small, gpu=False) is None
+    before = identities.candidates_id(settings, gpu=False), *ids(settings)[2:], *ids(small)[2:]
+    monkeypatch.setattr(identities, "ATTEMPTS", 4)
+    after = identities.candidates_id(settings, gpu=False), *ids(settings)[2:], *ids(small)[2:]
+    same = [old == new for old, new in zip(before, after, strict=True)]
+    assert same == [False] * (1 + len(METHODS)) + [True] * len(METHODS)
 
 
 def test_knobs_that_change_no_result_do_not_start_a_run_anew(tmp_path):

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from study import Study
 from study_settings import SIZES, SMALLEST, StudySettings
 from tables import displacement_table, mechanism_settings_table, results_table
 from trainings import Training, _shares_of_the_cores, run_trainings
-from variants import OWN_SEEDS, REPORTS, Report
+from variants import FIXED_RATES, OWN_SEEDS, REPORTS, SUITES, Variant
 
 from tests.examples.finished import small_model_in, write_finished
 from tests.integration.agent_loops import byte_tokenizer
@@ -60,6 +60,7 @@ def places(folder: Path) -> Common:
     [
         ({"SIZE": "huge"}, "SIZE=huge must be one of laptop, 135m, gpu"),
         ({"SUITES": "methods all"}, "SUITES: 'all' is none of methods"),
+        ({"SUITES": "half-rate", "SIZE": "gpu"}, "SUITES: half-rate has learning rates for the small model"),
         ({"SEEDS": "0"}, r"SEEDS=0 must be an integer in \[1, 1000\]"),
         ({"JOBS": "two"}, r"JOBS=two must be an integer in \[1, 1000\]"),
     ],
@@ -71,30 +72,37 @@ def test_bad_knobs_are_named(knobs: dict[str, str], message: str) -> None:
 
 def test_a_study_of_another_size_is_not_continued(tmp_path: Path) -> None:
     study(tmp_path)._claim()
-    study(tmp_path, SEEDS="7", SUITES="all")._claim()
+    study(tmp_path, SEEDS="7", SUITES="half-rate")._claim()
     with pytest.raises(QuickstartError, match=r"holds another study \(steps 20 there and 30 now"):
         study(tmp_path, SIZE="gpu")._claim()
 
 
+def variants_and_seeds(suites: Collection[str], seeds: Iterable[int]) -> set[tuple[Variant, int]]:
+    return {
+        (variant, seed)
+        for report in REPORTS
+        if report.suite in suites
+        for variant in report.variants
+        for seed in OWN_SEEDS.get(report.suite, seeds)
+    }
+
+
 @pytest.mark.parametrize("size", SIZES)
-def test_variants_compose_and_differ_from_their_method_in_what_they_say(size: str, tmp_path: Path) -> None:
-    whole, shared, smallest = (study(tmp_path, SUITES="all", SEEDS="2", SIZE=name) for name in (size, size, SMALLEST))
-    common = shared.settings.common()
-    numbers, others = (
-        {name: getattr(one.settings.common(), name) for name in ("prompts", "mini_batch", "rollouts")}
-        for one in (whole, smallest)
-    )
-    trainings = {training.folder.name: training for training in whole._trainings(places(tmp_path))}
+def test_every_variant_of_a_suite_is_trained_under_every_seed(size: str, tmp_path: Path) -> None:
+    suites = [suite for suite in SUITES if size == SMALLEST or suite not in FIXED_RATES]
+    whole = study(tmp_path, SUITES=" ".join(suites), SEEDS="2", SIZE=size)
+    trained = {training.folder for training in whole._trainings(places(tmp_path))}
+    assert trained == {whole._folder(*pair) for pair in variants_and_seeds(suites, (0, 1))}
 
-    def seeds_of(report: Report) -> Iterable[int]:
-        return OWN_SEEDS.get(report.suite, (0, 1))
 
-    wanted = {(variant, seed) for report in REPORTS for variant in report.variants for seed in seeds_of(report)}
-    assert trainings.keys() == {whole._folder(*pair).name for pair in wanted}
-    if size != SMALLEST:  # the others differ by the study's own settings alone
-        wanted = {one for one in wanted if one[0].overrides(**numbers) != one[0].overrides(**others)}
-    for variant, seed in {one[0]: one for one in wanted}.values():  # under one of its seeds
-        command = trainings[whole._folder(variant, seed).name].command
+def test_variants_compose_and_differ_from_their_method_in_what_they_say(tmp_path: Path) -> None:
+    whole = study(tmp_path, SUITES=" ".join(SUITES), SEEDS="2")
+    common = whole.settings.common()
+    numbers = {name: getattr(common, name) for name in ("prompts", "mini_batch", "rollouts")}
+    trainings = {training.folder: training for training in whole._trainings(places(tmp_path))}
+    # each under one of its seeds
+    for variant, seed in {variant: (variant, seed) for variant, seed in variants_and_seeds(SUITES, (0, 1))}.values():
+        command = trainings[whole._folder(variant, seed)].command
         overrides = [text for text in command[3:] if not text.startswith(("hydra.", "trainer."))]
         assert set(command) >= {f"+method={variant.method}", f"trainer.experiment_name='{variant.name}'"}
         says = variant.overrides(**numbers)
@@ -149,10 +157,9 @@ def test_nothing_loads_torch_before_the_variables_that_it_reads() -> None:
 
 
 def test_group_sizes_are_half_and_double_that_of_the_others(tmp_path: Path) -> None:
-    for size, wanted in (("laptop", {4, 8, 16}), ("gpu", {8, 16, 32})):
-        trainings = study(tmp_path, SUITES="sensitivity", SEEDS="1", SIZE=size)._trainings(places(tmp_path))
-        sizes = [[text for text in training.command if "rollout.n=" in text][-1] for training in trainings]
-        assert {int(text.split("=")[1]) for text in sizes} == wanted
+    trainings = study(tmp_path, SUITES="sensitivity", SEEDS="1")._trainings(places(tmp_path))
+    sizes = [[text for text in training.command if "rollout.n=" in text][-1] for training in trainings]
+    assert {int(text.split("=")[1]) for text in sizes} == {4, 8, 16}
 
 
 def test_origin_names_commit_versions_and_machine() -> None:
@@ -428,6 +435,11 @@ def test_places_that_cannot_be_measured_are_told_and_the_reports_are_made(
     monkeypatch.setattr(Study, "_report", lambda _, report, done: made.append(report.name))
     assert study(tmp_path).run() == ["a training", "localisation: nothing there"]
     assert made == [report.name for report in REPORTS if report.suite == "methods"]
+
+
+def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(QuickstartError, match="report-methods: none of its trainings is finished"):
+        study(tmp_path)._report(REPORTS[0], set())
 
 
 def test_places_are_looked_for_under_the_seed_of_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 import verl_resrl.integration
+from verl_resrl.integration import upstream
 from verl_resrl.integration.upstream import missing
 from verl_resrl.integration.upstream_names import MEGATRON_NAMES, NAMES, OUR_KEYS, PASSED_ON, VLLM_NAMES, Name
 
@@ -48,6 +49,19 @@ def test_what_is_missing_is_named_with_who_needs_it() -> None:
     assert lines[1].startswith("verl.workers.engine:NoSuchEngine is missing, needed by integration.engine")
     assert lines[2] == "verl.workers.engine:EngineRegistry.register has no 'colour', needed by integration.engine"
     assert lines[3] == "verl.trainer.ppo.v1.trainer_base has no 'no_such_field', needed by integration.batch"
+
+
+def test_the_command_says_what_it_did_not_look_at(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(upstream, "OPTIONAL", {"json": NAMES[:1], "no_such_package": NAMES[:2]})
+    assert upstream.main() == 0
+    seen, left_out = capsys.readouterr().out.splitlines()
+    assert f"has all {len(NAMES) + 1} names" in seen
+    assert left_out == "not looked at: 2 names that need no_such_package, which is not installed"
+    monkeypatch.setattr(upstream, "OPTIONAL", {"json": (Name("verl.no_such_module:thing", (), ("cpu.engine",)),)})
+    assert upstream.main() == 1
+    assert capsys.readouterr().out.startswith("verl.no_such_module:thing is missing, needed by cpu.engine")
 
 
 def test_table_has_every_name_that_is_imported() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from verl_resrl.evaluation.settings import EvaluationError, write_json
 from verl_resrl.runs.child import child
+from verl_resrl.runs.overrides import quoted
 from verl_resrl.tasks.benchmarks import AGENT_BENCHMARKS, AgentBenchmark
 from verl_resrl.tasks.bfcl_accuracy import accuracies
 
@@ -93,7 +94,7 @@ def verl_command(settings: AgentSettings, folder: Path, gpus: int) -> list[str]:
         gpus: of this machine; 0 for a CPU.
     """
     rollout, validation = "actor_rollout_ref.rollout", "actor_rollout_ref.rollout.val_kwargs"
-    files = "[" + ",".join(_quoted(file.resolve()) for file in settings.data) + "]"
+    files = "[" + ",".join(quoted(file.resolve()) for file in settings.data) + "]"
     ranks = gpus or 1
     command = [sys.executable, "-m", "verl.trainer.main_ppo", *([] if gpus else ["+device=cpu"]), "+method=grpo"]
     command += [
@@ -105,7 +106,7 @@ def verl_command(settings: AgentSettings, folder: Path, gpus: int) -> list[str]:
         f"data.max_prompt_length={settings.max_prompt_tokens}",
         f"data.max_response_length={settings.max_tokens}",
         "+data.apply_chat_template_kwargs.enable_thinking=False",
-        f"actor_rollout_ref.model.path={_quoted(settings.model)}",
+        f"actor_rollout_ref.model.path={quoted(settings.model)}",
         f"actor_rollout_ref.actor.ppo_mini_batch_size={ranks}",
         "actor_rollout_ref.actor.use_dynamic_bsz=True",
         f"{rollout}.seed={settings.seed}",
@@ -117,9 +118,9 @@ def verl_command(settings: AgentSettings, folder: Path, gpus: int) -> list[str]:
         "trainer.val_before_train=True",
         "trainer.resume_mode=disable",
         "trainer.logger=[console,file]",
-        f"trainer.validation_data_dir={_quoted(folder / 'episodes')}",
-        f"trainer.default_local_dir={_quoted(folder / 'checkpoints')}",
-        f"hydra.run.dir={_quoted(folder / 'hydra')}",
+        f"trainer.validation_data_dir={quoted(folder / 'episodes')}",
+        f"trainer.default_local_dir={quoted(folder / 'checkpoints')}",
+        f"hydra.run.dir={quoted(folder / 'hydra')}",
     ]
     if gpus:
         command += [
@@ -185,8 +186,3 @@ def successes(benchmark: AgentBenchmark, metrics: Mapping[str, float]) -> dict[s
         if name.startswith(prefix) and middle in name
     }
     return {**found, "success_rate": sum(found.values()) / len(found)} if found else {}
-
-
-def _quoted(value: Path | str) -> str:
-    """Text as a value of Hydra's override grammar, whatever characters it has."""
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -93,7 +93,10 @@ def read_problems(
             else:
                 too_long += 1
     if not found:
-        raise EvaluationError(f"every prompt is longer than {max_prompt_tokens} tokens")
+        raise EvaluationError(
+            f"every prompt is longer than {max_prompt_tokens} tokens (--max-prompt-tokens or the model's context, "
+            "whichever is less): raise it, or take a model with a longer context"
+        )
     if too_long:
         logger.warning("%d problems are left out: their prompts have over %d tokens", too_long, max_prompt_tokens)
     return found

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does the installed verl have every name that this package relies on? A new release breaks in one readable place.
 
-``python -m verl_resrl.integration.upstream`` prints what is missing and who needs it.
+``python -m verl_resrl.integration.upstream`` prints what is missing and who needs it. What needs Megatron-Core or vLLM
+is looked at where that is installed.
 """
 
 import importlib
@@ -10,9 +11,12 @@ import inspect
 import sys
 from collections.abc import Iterable
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
-from verl_resrl.integration.upstream_names import NAMES, Name
+from verl_resrl.integration.upstream_names import MEGATRON_NAMES, NAMES, VLLM_NAMES, Name
+
+OPTIONAL = {"megatron": MEGATRON_NAMES, "vllm": VLLM_NAMES}  # by what has to be installed
 
 
 def missing(names: Iterable[Name] = NAMES) -> list[str]:
@@ -58,7 +62,16 @@ def _has_part(found: Any, part: str) -> bool:
     return hasattr(found, part) or part in declared or part in inspect.getsource(found.__init__)  # type: ignore[misc]
 
 
+def main() -> int:
+    """Print what is missing, or how much was looked at; 0 if nothing is missing."""
+    installed = [name for name in OPTIONAL if find_spec(name) is not None]
+    names = [*NAMES, *(one for name in installed for one in OPTIONAL[name])]
+    problems = missing(names)
+    print("\n".join(problems) or f"verl {version('verl')} has all {len(names)} names that verl_resrl relies on")
+    for name in OPTIONAL.keys() - installed:
+        print(f"not looked at: {len(OPTIONAL[name])} names that need {name}, which is not installed")
+    return int(bool(problems))
+
+
 if __name__ == "__main__":
-    problems = missing()
-    print("\n".join(problems) or f"verl {version('verl')} has all {len(NAMES)} names that verl_resrl relies on")
-    sys.exit(bool(problems))
+    sys.exit(main())
