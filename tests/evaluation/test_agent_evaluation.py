@@ -25,7 +25,7 @@ def test_verl_is_asked_for_one_validation_under_the_protocol(name: str, gpus: in
     config = composed(*(text for text in command[3:] if not text.startswith("hydra.")))
     assert (config.trainer.val_only, config.trainer.val_before_train) == (True, True)
     assert config.data.val_files == [str(tmp_path / "it's.parquet")]
-    assert config.data.val_max_samples == 5
+    assert (config.data.val_max_samples, config.data.shuffle) == (5, False)  # the first ones
     rollout, protocol = config.actor_rollout_ref.rollout, AGENT_BENCHMARKS[name]
     assert (rollout.val_kwargs.n, rollout.val_kwargs.temperature) == (3, protocol.temperature)
     assert rollout.val_kwargs.do_sample == (protocol.temperature > 0)
@@ -42,6 +42,9 @@ def test_successes_are_those_of_verls_log() -> None:
     categories = ("base", "miss_func", "miss_param", "long_context")
     metrics = {f"val-core/bfcl_multi_turn_{c}/acc/mean@1": i / 8 for i, c in enumerate(categories)}
     assert successes(AGENT_BENCHMARKS["bfcl"], metrics)["multi_turn_overall"] == pytest.approx(6 / 32)
+    del metrics["val-core/bfcl_multi_turn_miss_func/acc/mean@1"]
+    with pytest.raises(EvaluationError, match="no task of multi_turn_miss_func was played: raise --limit"):
+        successes(AGENT_BENCHMARKS["bfcl"], metrics)
 
 
 @pytest.mark.parametrize(

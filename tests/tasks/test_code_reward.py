@@ -15,7 +15,7 @@ import pytest
 
 from tests.tasks.hostile import ATTACKS
 from verl_resrl.tasks.code_block import extract_program
-from verl_resrl.tasks.code_reward import Tests, compute_score, same_output
+from verl_resrl.tasks.code_reward import Tests, _same_json, compute_score, same_output
 from verl_resrl.tasks.sandbox import Limits, Outcome, SandboxError, check, run
 
 SQUARE = Tests(inputs=("3\n", "-4\n"), outputs=("9\n", "16\n")).to_json()
@@ -160,12 +160,20 @@ def test_example_behind_a_solution_is_not_judged_in_its_place() -> None:
         ("yes", "YES", False),
         ("1 2", "1\n2", False),
         ("nan", "1", False),
+        ("sNaN 2", "1 2", False),
         ("", "0", False),
         ("0.30000000000000004", "0.3", False),
     ],
 )
 def test_outputs_compare_as_in_live_code_bench(written: str, expected: str, same: bool) -> None:
     assert same_output(written, expected) is same
+
+
+@pytest.mark.parametrize(
+    ("written", "same"), [("3", True), ("[3]", False), ("", False), ("1" * 5000, False), ("[" * 100_000, False)]
+)
+def test_results_that_python_cannot_read_are_wrong(written: str, same: bool) -> None:
+    assert _same_json(written, "3") is same
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,17 @@ import os
 import subprocess
 import sys
 import threading
-from itertools import islice
+from collections.abc import Callable
+from concurrent.futures import Future
+from itertools import islice, product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.tasks.hostile import GOLD, answers
+from verl_resrl.tasks import math_reward, math_worker
+from verl_resrl.tasks.math_equal import equal
 from verl_resrl.tasks.math_gold import check_ground_truth
 from verl_resrl.tasks.math_grader import TAIL_CHARS, grade
 from verl_resrl.tasks.math_reward import compute_score, same_answer
@@ -37,6 +41,8 @@ RIGHT = [
     (r"\boxed{\text{East}}", r"\text{East}"),
     (r"\boxed{4.5 \times 10^{33}}", "4.5e33"),  # as Minerva writes numbers
     (r"\boxed{1} no, wait: \boxed{2}", "2"),
+    (r"\boxed{\frac{14}{3} \approx 4.67}", "4.67"),
+    (r"\boxed{503.7 \approx 504}", "504"),
     ("x" * 3 * TAIL_CHARS + r"\boxed{3}", "$3$"),
 ]
 WRONG = [
@@ -50,6 +56,9 @@ WRONG = [
     (r"\boxed{34} or \boxed{35}", "34"),
     (r"\boxed{\frac{1}{23}}", r"\frac{12}{3}"),
     (r"\boxed{(2, 1)}", "(1,2)"),
+    (r"\boxed{500 \approx 501 \approx 502 \approx 503 \approx 504 \approx 505}", "504"),  # a guess after the other
+    (r"\boxed{500.1 \approx 504 \approx 505}", "504"),
+    (r"\boxed{\frac{1000}{2} \approx 504}", "504"),
 ]
 
 
@@ -130,6 +139,75 @@ def test_answers_of_one_value_are_one_answer() -> None:
     assert same_answer("C. 5", "C")
     assert same_answer("C", "C. 5")
     assert not any(same_answer("0.5", other) for other in ("0.05", "", "1,2", "9^{9^{9}}"))
+
+
+ANSWERS = r"""
+34
+-\frac{1}{2}
+10_2
+10_①
+3:45
+2:3
+50\%
+5\text{ cm}
+\infty
+C
+\text{East}
+x^2+y^2=4
+y=2x+3
+S=\emptyset
+v=\begin{pmatrix}1\\1\end{pmatrix}
+A=\{1,2\}
+x=(1,2)
+\begin{pmatrix}1&2\\3&4\end{pmatrix}
+\emptyset
+\{1,2\}
+(0,\infty)
+[1,2]\cup[3,4]
+x>3
+\mathbb{R}\setminus\{0\}
+f(x)=x^2
+1,000
+1, 2
+2\pm\sqrt{3}
+y'=y
+x\in[0,1]
+\sin x
+""".strip().split("\n")
+
+
+def test_no_pair_of_answers_breaks_the_comparison() -> None:
+    for first, second in product(ANSWERS, repeat=2):
+        assert equal(first, second) in (True, False), (first, second)
+        assert equal(first, first)
+
+
+def test_an_answer_that_breaks_the_judge_counts_as_wrong_and_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise TypeError("no such sum")
+
+    monkeypatch.setattr(math_worker, "grade", broken)
+    monkeypatch.setattr(math_worker, "equal", broken)
+    monkeypatch.setattr(math_reward, "_pool", SameProcess)
+    assert compute_score("x", r"\boxed{2}", "2") == {"score": 0.0, "acc": 0.0, "pred": "", "gave_up": 1.0}
+    assert not same_answer("2", "3")
+    first, second = (record.getMessage() for record in caplog.records)
+    assert "the judge fails on it (TypeError: no such sum)" in first
+    assert second == "'2' and '3' count as different answers, their comparison fails (TypeError: no such sum)"
+
+
+class SameProcess:
+    """In place of the pool."""
+
+    def schedule(self, function: Callable, args: tuple, timeout: float) -> Future:
+        future: Future = Future()
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def test_hostile_answers(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def verl_command(settings: AgentSettings, folder: Path, gpus: int) -> list[str]:
         f"data.val_files={files}",
         f"data.train_batch_size={ranks}",
         f"data.val_max_samples={-1 if settings.limit is None else settings.limit}",
+        "data.shuffle=False",  # verl would draw those by chance, others each time
         f"data.max_prompt_length={settings.max_prompt_tokens}",
         f"data.max_response_length={settings.max_tokens}",
         "+data.apply_chat_template_kwargs.enable_thinking=False",
@@ -173,13 +174,19 @@ def evaluate_agent(
 
 
 def successes(benchmark: AgentBenchmark, metrics: Mapping[str, float]) -> dict[str, float]:
-    """Read what verl logged of a validation; see ``evaluate_agent``. Empty if there was none."""
-    if benchmark.name == "bfcl":
+    """Read what verl logged of a validation; see ``evaluate_agent``. Empty if there was none.
+
+    Raises:
+        EvaluationError: a category without a task leaves nothing to average.
+    """
+    prefix, middle = _ACCURACY.split("{source}")
+    if benchmark.name == "bfcl" and any(name.startswith(prefix) for name in metrics):
         try:
             return accuracies(metrics)
-        except KeyError:
-            return {}
-    prefix, middle = _ACCURACY.split("{source}")
+        except KeyError as missing:
+            raise EvaluationError(
+                f"no task of {missing.args[0]} was played: raise --limit, or give it as --data"
+            ) from None
     found = {
         name.removeprefix(prefix).split(middle)[0]: float(value)
         for name, value in metrics.items()

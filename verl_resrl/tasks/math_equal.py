@@ -10,7 +10,7 @@ from verl_resrl.tasks.math_names import is_name
 from verl_resrl.tasks.math_notation import normalized
 from verl_resrl.tasks.math_numerals import ratio, same_base, same_time
 from verl_resrl.tasks.math_reading import INTERVALS, Shape, read
-from verl_resrl.tasks.math_value import approximates, is_number, same_value
+from verl_resrl.tasks.math_value import approximates, is_integer, is_number, same_value
 from verl_resrl.tasks.math_words import Unit, choice, chosen, split_unit, words
 from verl_resrl.tasks.math_words import is_name as is_word
 
@@ -126,7 +126,9 @@ def _same_one(gold: Shape, answer: Shape) -> bool:
     if r"\approx" in answer.text.strip()[1:]:  # \frac{14}{3} \approx 4.67
         sides = [side.strip() for side in answer.text.split(r"\approx")]
         rounded = all(approximates(sides[0], side) for side in sides[1:])
-        return rounded and any(same(gold, Shape("one", side)) for side in sides)
+        # not any of them, which would be as many guesses; an integer is not rounded
+        ends = sides[:1] if is_integer(sides[0]) else [sides[0], sides[-1]]
+        return rounded and any(same(gold, Shape("one", side)) for side in ends)
     for special in (same_base, same_time):
         verdict = special(gold.text, answer.text)
         if verdict is not None:

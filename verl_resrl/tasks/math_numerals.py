@@ -34,7 +34,7 @@ def _digits(text: str) -> tuple[str, int | None] | None:
     if match is None:
         return None
     base = next(group for group in match.groups()[1:] if group)
-    number = int(base) if base.isdigit() else _BASE_NAMES.get(base.lower())
+    number = int(base) if base.isdecimal() else _BASE_NAMES.get(base.lower())
     return (match[1], number) if number else None
 
 

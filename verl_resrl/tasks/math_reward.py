@@ -10,6 +10,7 @@ verl finds it as ``reward.custom_reward_function.path=pkg://verl_resrl.tasks.mat
 """
 
 import atexit
+import logging
 import os
 import threading
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -19,7 +20,9 @@ from pebble import ProcessExpired, ProcessPool
 
 from verl_resrl.tasks.math_gold import check_ground_truth
 from verl_resrl.tasks.math_grader import TAIL_CHARS, Grade
-from verl_resrl.tasks.math_worker import compare, judge, start
+from verl_resrl.tasks.math_worker import Unjudged, compare, judge, start
+
+logger = logging.getLogger(__name__)
 
 WORKERS = 2  # processes for each process that asks; verl has reward.num_workers (8) of those
 MEMORY_BYTES = 1 << 30  # that a worker may use beyond what its libraries take
@@ -52,8 +55,9 @@ def compute_score(
 
     Returns:
         ``score`` and ``acc``: 1.0 for the right answer, else 0.0. ``pred``: the answer as it is written, shortened.
-        ``gave_up``: 1.0 if it took too much time or memory to judge, which counts as wrong; verl averages it into the
-        metric ``val-aux/<data source>/gave_up/mean@<n>``.
+        ``gave_up``: 1.0 if it could not be judged, by the limits of time and memory or, with a warning, because the
+        judge fails on it, which counts as wrong; verl averages it into the metric
+        ``val-aux/<data source>/gave_up/mean@<n>``.
 
     Raises:
         ValueError: of ``check_ground_truth``.
@@ -63,6 +67,10 @@ def compute_score(
     try:
         result: Grade = _pool().schedule(judge, args=arguments, timeout=STUCK_SECONDS).result()
     except (FutureTimeout, ProcessExpired, MemoryError):
+        gave_up, result = True, Grade(False, "")
+    except Unjudged as error:
+        end = arguments[0][-200:]
+        logger.warning("an answer to %r counts as wrong, the judge fails on it (%s): %r", gold, error, end)
         gave_up, result = True, Grade(False, "")
     return {"score": float(result.right), "acc": float(result.right), "pred": result.pred, "gave_up": float(gave_up)}
 
@@ -75,11 +83,14 @@ def same_answer(first: str, second: str) -> bool:
         second: of another.
 
     Returns:
-        False also if it takes too much time or memory to say.
+        False also if it takes too much time or memory to say, and, with a warning, if the comparison fails.
     """
     try:
         return bool(_pool().schedule(compare, args=(first, second, TIME_LIMIT), timeout=STUCK_SECONDS).result())
     except (FutureTimeout, ProcessExpired, MemoryError):
+        return False
+    except Unjudged as error:
+        logger.warning("%r and %r count as different answers, their comparison fails (%s)", first, second, error)
         return False
 
 

@@ -79,6 +79,18 @@ def is_number(text: str) -> bool:
     return isinstance(value, sympy.Expr) and not _exact(value).free_symbols
 
 
+def is_integer(text: str) -> bool:
+    """Whether a text is an expression whose value is an integer.
+
+    Args:
+        text: normalized.
+    """
+    value = _evaluated(_exact(parsed(text, False)), {}) if is_number(text) else None
+    if value is None or not (value.is_real and value.is_finite):
+        return False
+    return bool(abs(value - value.round()) <= _EXACT * abs(value))
+
+
 @lru_cache(64)
 def parsed(text: str, case: bool) -> Any:
     """A text as math-verify's parser reads the whole of it, or None if it cannot.
@@ -201,10 +213,10 @@ def _evaluated(expression: Any, values: dict[Any, Any]) -> Any:
 
 def _same_equation(a: Any, b: Any) -> bool:
     """Whether one equation is the other times a number: ``2x - y = 3`` and ``y = 2x - 3``."""
-    left, right = a.lhs - a.rhs, b.lhs - b.rhs
-    if not isinstance(left, sympy.Expr) or not isinstance(right, sympy.Expr):
-        return False
-    left, right = _exact(left), _exact(right)
+    sides = (a.lhs, a.rhs, b.lhs, b.rhs)
+    if not all(isinstance(side, sympy.Expr) and not isinstance(side, sympy.MatrixExpr) for side in sides):
+        return False  # of sets or matrices
+    left, right = _exact(a.lhs - a.rhs), _exact(b.lhs - b.rhs)
     symbols = sorted(left.free_symbols | right.free_symbols, key=str)
     if left.free_symbols != right.free_symbols or not symbols:
         return False

@@ -5,9 +5,17 @@
 import logging
 import resource
 import signal
+from collections.abc import Callable
+from typing import TypeVar
 
 from verl_resrl.tasks.math_equal import equal
 from verl_resrl.tasks.math_grader import Grade, grade
+
+Result = TypeVar("Result")
+
+
+class Unjudged(Exception):
+    """What judges an answer failed on it; the message says how."""
 
 
 def start(extra_bytes: int) -> None:
@@ -36,12 +44,11 @@ def compare(first: str, second: str, seconds: float) -> bool:
         first: an answer, without what marks it.
         second: another.
         seconds: of computing.
+
+    Raises:
+        Unjudged: the comparison fails on them.
     """
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        return equal(first, second) or equal(second, first)
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+    return _within(seconds, lambda: equal(first, second) or equal(second, first))
 
 
 def judge(response: str, gold: str, seconds: float) -> Grade:
@@ -51,9 +58,20 @@ def judge(response: str, gold: str, seconds: float) -> Grade:
         response: the model's text, or its end.
         gold: the right answer.
         seconds: of computing, not of waiting: of a machine that is busy a process gets a share only.
+
+    Raises:
+        Unjudged: the grader fails on it.
     """
+    return _within(seconds, lambda: grade(response, gold))
+
+
+def _within(seconds: float, work: Callable[[], Result]) -> Result:
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
-        return grade(response, gold)
+        return work()
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever three libraries may raise on what a model writes
+        raise Unjudged(f"{type(error).__name__}: {error}") from None
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
