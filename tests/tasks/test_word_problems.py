@@ -62,6 +62,19 @@ def test_right_answers(text: str) -> None:
     assert score(text) == 1.0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- 4 * 6 = 24\n- 24 + 5 = 29\n- 29 - 12 = 17\nThe answer is 17.",
+        "* 4 * 6 = 24\n  * 24 + 5 = 29\n+ 29 - 12 = 17\nThe answer is **17**.",
+        "**4 * 6 = 24**, then 24 + 5 = **29**.\n- **29 - 12 = 17**\n**The answer is 17.**",
+        "1. 4 * 6 = 24\n2. 24 + 5 = 29\n3. 29 - 12 = 17\nThe answer is **17.**",
+    ],
+)
+def test_right_answers_in_markdown(text: str) -> None:
+    assert score(text) == 1.0
+
+
 def test_losses_may_be_added_up_first() -> None:
     text = "5 + 12 = 17. 40 - 17 = 23. The answer is 23."
     assert score(text, "40-5-12") == 1.0
@@ -98,6 +111,12 @@ RIGHT = "4 * 6 = 24. 24 + 5 = 29. 29 - 12 = 17. "
         ("2 * 2 * 6 = 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 0),
         ("4 * 6 == 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 7),
         ("4 \u00d7 6 = 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 6),
+        ("- 4 * 6 = 25\n- 25 + 5 = 30\nThe answer is 30.", 11),
+        ("- **4 * 6 = 25**\nThe answer is 30.", 13),
+        ("-4 * 6 = 24\n24 + 5 = 29\n29 - 12 = 17\nThe answer is 17.", 0),
+        ("Tom - 4 * 6 = 24\n24 + 5 = 29\n29 - 12 = 17\nThe answer is 17.", 4),  # within a line it is a minus
+        ("4 ** 6 = 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 5),
+        (RIGHT + "The answer is **18**.", len(RIGHT) + 17),
         ("\u0664 * 6 = 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 2),
     ],
 )

@@ -6,7 +6,8 @@ The ground truth ``4*6+5-12`` says what a story tells: four boxes of six, five m
 be any text with steps like ``24 + 5 = 29`` in it that ends with ``the answer is 17``. A step takes two numbers that are
 still there, those of the story or results, and puts its result in their place: boxes are multiplied, what is gained is
 added, what is lost is taken away; several gains or losses may be added up first. The order is free. A response is right
-if all its steps are, they use every number, and the answer is the last result. Numbers are natural ones.
+if all its steps are, they use every number, and the answer is the last result. Numbers are natural ones. Markdown's
+bullets and bold type around steps and answer do not count.
 
 The file has no import from this package, so that verl can load it by path as its reward function.
 """
@@ -25,6 +26,8 @@ _ARITHMETIC = re.compile(r"[0-9+*/=-](?:[0-9+*/= -]|[.,](?=[0-9]))*")
 _STEP = re.compile(rf"({_NATURAL}) ?([+*-]) ?({_NATURAL}) ?= ?({_NATURAL})")
 _STATEMENT = re.compile("answer is ", re.IGNORECASE | re.ASCII)
 _NUMBER_AT_END = re.compile(rf"({_NATURAL})\.?")
+_BULLET = re.compile(r"[-*+] +(?=[0-9*])")
+_BOLD, _BOLD_OR_SPACE = "**", ("**", " ")
 
 
 @dataclass(frozen=True, order=True)
@@ -98,18 +101,26 @@ def read(response: str, ground_truth: str) -> Reading:
     text = response[:MAX_RESPONSE_CHARS]
     statement = _STATEMENT.search(text)
     for found in _ARITHMETIC.finditer(text, 0, statement.start() if statement else len(text)):
-        written = found[0].rstrip(" -")  # a dash in a sentence
+        bullet = _BULLET.match(found[0]) if _begins_line(text, found.start()) else None
+        begin = found.start() + (bullet.end() if bullet else 0)
+        written = text[begin : found.end()].rstrip(" -")  # a dash in a sentence
         if "=" not in written:
             continue
         legal = [pair for numbers in possible for pair in _legal_steps(numbers)]
-        match = _STEP.fullmatch(written)
+        match = _STEP.fullmatch(written.replace(_BOLD, "").strip())
         step = "".join(match.groups()[:3]) + "=" + match[4] if match else ""
         after = {numbers for text, numbers in legal if text == step}
         if not after:
-            return Reading(tuple(steps), found.start() + _agreement(written, {text for text, _ in legal}), False)
+            return Reading(
+                tuple(steps), begin + _agreement(written, {text for text, _ in legal}, _BOLD_OR_SPACE), False
+            )
         possible, steps = after, [*steps, step]
     wrong_from = _wrong_end(text, statement, {numbers[0].value for numbers in possible if len(numbers) == 1})
     return Reading(tuple(steps), len(text) if wrong_from is None and len(text) < len(response) else wrong_from, True)
+
+
+def _begins_line(text: str, index: int) -> bool:
+    return not text[text.rfind("\n", 0, index) + 1 : index].strip()
 
 
 def _wrong_end(text: str, statement: re.Match[str] | None, answers: set[int]) -> int | None:
@@ -119,10 +130,10 @@ def _wrong_end(text: str, statement: re.Match[str] | None, answers: set[int]) ->
     if not answers:
         return statement.start()
     said = text[statement.end() :].rstrip()
-    match = _NUMBER_AT_END.fullmatch(said)
+    match = _NUMBER_AT_END.fullmatch(said.replace(_BOLD, ""))
     if match is not None and int(match[1]) in answers:
         return None
-    return statement.end() + max(_common_prefix(said, f"{number}.") for number in answers)
+    return statement.end() + _agreement(said, {f"{number}." for number in answers}, (_BOLD,))
 
 
 @lru_cache(maxsize=1 << 12)
@@ -151,9 +162,9 @@ def _each_legal_step(numbers: Numbers) -> Iterator[tuple[str, Numbers]]:
                 yield f"{a.value}-{b.value}={left_over}", tuple(sorted((*rest, Term(left_over, 1))))
 
 
-def _agreement(written: str, legal: set[str]) -> int:
-    """How many characters of a wrong step are those of the right step that agrees longest; spaces are free."""
-    positions = [index for index, character in enumerate(written) if character != " "]
+def _agreement(written: str, legal: set[str], free: tuple[str, ...]) -> int:
+    """How many characters of a wrong text are those of the right one that agrees longest, with what is free between."""
+    positions = [piece.start() for piece in re.finditer(r"\*\*|.", written, re.DOTALL) if piece[0] not in free]
     compact = "".join(written[index] for index in positions)
     common = max((_common_prefix(compact, text) for text in legal), default=0)
     return positions[common] if common < len(positions) else len(written)
