@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.evaluation.evaluations import REWARD, arguments, call, row, write_rows
+from verl_resrl.evaluation import settings as evaluation_settings
 from verl_resrl.evaluation.judge import Judge
 from verl_resrl.evaluation.run_settings import RunSettings
 from verl_resrl.evaluation.samples import open_samples
-from verl_resrl.evaluation.settings import EvaluationError, named_file
+from verl_resrl.evaluation.settings import EvaluationError, Settings, claim_folder, named_file
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,7 @@ from verl_resrl.evaluation.settings import EvaluationError, named_file
         (["--data", "picture.parquet"], "picture.parquet has images, which the responses would be made without"),
         (["--data", "parts.parquet"], "parts.parquet: content must be text, it is list"),
         (["--max-prompt-tokens", "1", "--data", "long.parquet"], "every prompt is longer than 1 tokens"),
+        (["--verl-args", "a=1"], "--verl-args means nothing without a --benchmark of agents"),
         (["--backend", "fast"], "--backend fast must be one of auto, vllm, hf"),
         (["--backend", "vllm"], "--backend vllm needs"),
         (["--dtype", "float8"], "--dtype float8 must be one of auto, float32, bfloat16"),
@@ -200,6 +202,26 @@ def test_other_content_of_the_data_is_noticed(task: Path, tmp_path: Path) -> Non
     write_rows(data, row(1))
     code, _, stderr = call(*given)
     assert (code, "fingerprints is" in stderr) == (1, True)
+
+
+def test_another_verifier_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reward is a thin file: verdicts come from what it imports."""
+    (tmp_path / "tasks").mkdir()
+    reward, beside = tmp_path / "tasks" / "reward.py", tmp_path / "tasks" / "verifier.py"
+    reward.write_text(REWARD)
+    beside.write_text("a = 1")
+    data = write_rows(tmp_path / "data.parquet", row(0))
+    settings = Settings("model", (str(data),), n=1, k=(1,), reward_file=str(reward))
+    monkeypatch.setattr(evaluation_settings, "TASKS", tmp_path / "tasks")
+    claim_folder(tmp_path / "out", settings)
+    claim_folder(tmp_path / "out", settings)
+    beside.write_text("a = 2")
+    with pytest.raises(EvaluationError, match="holds samples of other settings .*fingerprints is"):
+        claim_folder(tmp_path / "out", settings)
+    beside.write_text("a = 1")
+    monkeypatch.setattr(evaluation_settings, "version", lambda name: "0.0")
+    with pytest.raises(EvaluationError, match="sympy 0.0"):
+        claim_folder(tmp_path / "out", settings)
 
 
 def test_two_evaluations_in_one_folder_refuse(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_samples_are_what_the_model_and_the_reward_say(evaluated: Path) -> None:
         assert sample["prompt"] == f"t{3 + sample['problem']}"
         assert sample["data_source"] == ("even", "odd")[sample["problem"] % 2]
         assert sample["correct"] == (sample["score"] > 0) == ("7" in sample["response"])
-        assert sample["answer"] == (" ".join(sample["response"].split()) or None)
+        assert sample["answer"] is None  # the reward names none
         # this tokenizer writes a blank between tokens; special ones count and are not in the text
         assert len(sample["response"].split()) + sample["finished"] <= sample["num_tokens"] <= 8
         assert sample["finished"] or sample["num_tokens"] == 8
@@ -61,7 +61,8 @@ def test_summary_is_that_of_the_samples(evaluated: Path) -> None:
         for k in (1, 2, 4):
             tries = [any(chosen) for group in groups for chosen in itertools.combinations(group, k)]
             assert figures["pass_at_k"][str(k)]["mean"] == pytest.approx(sum(tries) / len(tries))
-        for figure in (figures["avg_at_n"], figures["majority_vote"], *figures["pass_at_k"].values()):
+        assert figures["majority_vote"] is None
+        for figure in (figures["avg_at_n"], *figures["pass_at_k"].values()):
             assert 0 <= figure["low"] <= figure["mean"] <= figure["high"] <= 1
         assert figures["mean_length"] == pytest.approx(sum(s["num_tokens"] for s in own) / len(own))
     assert 0 < summary["overall"]["avg_at_n"]["mean"] < 1

@@ -20,8 +20,8 @@ def judge_of(folder: Path, code: str, threshold: float = 0.0) -> Judge:
 @pytest.mark.parametrize(
     ("code", "score", "answer"),
     [
-        ("def compute_score(**k): return 0.5", 0.5, "a b"),
-        ("async def compute_score(**k): return True", 1.0, "a b"),
+        ("def compute_score(**k): return 0.5", 0.5, None),
+        ("async def compute_score(**k): return True", 1.0, None),
         ("def compute_score(**k): return {'score': 2, 'pred': 7}", 2.0, "7"),
         ("def compute_score(**k): return {'score': 0, 'pred': None}", 0.0, None),
         ("def compute_score(**k): return {'score': 0, 'extracted': 'z'}", 0.0, "z"),

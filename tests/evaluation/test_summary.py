@@ -2,11 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures of a set of samples, counted by hand."""
 
+import io
+import re
+
 import pytest
+from rich.console import Console
 
 from verl_resrl.evaluation.answer_classes import with_common_names
 from verl_resrl.evaluation.samples import Sample
 from verl_resrl.evaluation.summary import distinct_correct, majority_vote, self_bleu, summarize
+from verl_resrl.evaluation.table import summary_tables
 
 
 def sample(problem: int, number: int, correct: bool, answer: str | None, source: str = "a", tokens: int = 1) -> Sample:
@@ -47,6 +52,20 @@ def test_answers_of_equal_value_are_one() -> None:
     assert distinct_correct(named) == 1
     summary = summarize(group, [1], same=lambda first, second: values[first] == values[second])["overall"]
     assert (summary["majority_vote"]["mean"], summary["distinct_correct"]) == (1, 1)
+
+
+def test_answers_without_names_have_no_majority() -> None:
+    """Each text for an answer of its own, the vote would be Avg."""
+    group = [sample(0, number, number < 3, None) for number in range(4)]
+    summary = summarize(group, [1])
+    assert summary["overall"]["majority_vote"] is None
+    output = io.StringIO()
+    console = Console(file=output, width=200)
+    for table in (*summary_tables({"a": summary}), *summary_tables({"a": summary, "b": summary})):
+        console.print(table)
+    assert re.search(r"majority of 4 +- +answers have no names: answer_of\(\)", output.getvalue())
+    named = summarize([*group, sample(1, 0, True, "x"), *(sample(1, number, False, None) for number in (1, 2, 3))], [1])
+    assert named["overall"]["majority_vote"]["mean"] == 0.5
 
 
 def test_majority_of_equally_frequent_answers_is_their_mean() -> None:

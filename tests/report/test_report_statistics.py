@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+import shutil
 from functools import cache
 from pathlib import Path
 
@@ -168,6 +169,12 @@ def test_seeds_that_only_lost_are_not_hidden(tmp_path: Path) -> None:
     assert coverage(row, "grpo") == "1 of 2 seeds: Avg only below grpo's"
     row["uncovered_seeds"] = {}
     assert coverage(row, "grpo") == ""
+
+    shutil.rmtree(tmp_path / "grpo0")
+    rows = compare_runs(read_runs(sorted(tmp_path.iterdir())), "grpo", lambda *_: None).numbers["matched_differences"]
+    row = next(row for row in rows if row["k"] == 2)
+    assert row["uncovered_seeds"] == {"0": "no baseline", "1": "lower"}
+    assert "1 of 2 seeds: no run of grpo" in coverage(row, "grpo")
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,8 @@ def evaluate(
 
             evaluate_on_command(benchmark, {name: context.params[name] for name in _given(context)})
             return
+        if verl_args:
+            raise EvaluationError("--verl-args means nothing without a --benchmark of agents")
         # read by tasks.code_reward: here one process judges, not verl's eight
         os.environ.setdefault("RESRL_REWARD_PROCESSES", "1")
         settings = settings_of_targets(context.params, _given(context))

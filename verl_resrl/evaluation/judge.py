@@ -43,8 +43,8 @@ class Judge:
             ``reward.custom_reward_function.path``; None for verl's ``default_compute_score``, which chooses by data
             source. It may define ``answer_of(text, ground_truth)``, which names the answer of a response, None if
             it gives none, and ``check_ground_truth(ground_truth)``, which raises ValueError for one it cannot use.
-            Without ``answer_of``, an answer is named by the field "pred", "answer" or "extracted" of the dict,
-            else by the response's text with white space squeezed.
+            Without ``answer_of``, an answer is named by the field "pred", "answer" or "extracted" of the dict;
+            without such a field it has no name, as under most of verl's own rewards.
         threshold: a response is correct when its score is above.
         name: of the function in the file, in place of ``compute_score``.
         kwargs: further arguments of the function in the file; they win over verl's own, as in training.
@@ -178,7 +178,7 @@ class Judge:
         for field in ANSWER_FIELDS:
             if field in fields:
                 return None if fields[field] is None else str(fields[field]).strip() or None
-        return squeezed(text) or None
+        return None
 
 
 def squeezed(text: str) -> str:

@@ -9,7 +9,9 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ SETTINGS_FILE = "settings.json"
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w.-]+")  # of a model: owner/model
 BACKENDS = ("auto", "vllm", "hf")
 DTYPES = ("auto", "float32", "bfloat16")
+TASKS = Path(__file__).resolve().parents[1] / "tasks"  # our rewards
+JUDGING = ("verl", "math-verify", "latex2sympy2-extended", "sympy")  # what rewards may import, ours or verl's
 PACKAGE = "pkg://"  # before a module's name, where verl's configuration names a Python file
 # settings that say what is done with samples, not which samples there are: they may change between two calls
 OF_THE_SUMMARY = ("k", "averaged", "token_weights", "resrl", "codeforces_users")
@@ -216,7 +220,19 @@ def _fingerprints(settings: Settings) -> dict[str, Any]:
         "model": _digest(json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]).encode()),
         "data": [_digest(Path(file).read_bytes()) for file in settings.data],
         "reward_file": _digest(Path(settings.reward_file).read_bytes()) if settings.reward_file else None,
+        "verifier": _verifier(settings.reward_file),
     }
+
+
+def _verifier(reward_file: str | None) -> str:
+    """What verdicts depend on beside the reward's file: the versions of what it may import, and our other sources."""
+    found = {}
+    for name in JUDGING:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    if reward_file is not None and Path(reward_file).is_relative_to(TASKS):
+        found["verl_resrl.tasks"] = _digest(b"".join(file.read_bytes() for file in sorted(TASKS.glob("*.py"))))
+    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def _digest(content: bytes) -> str:

@@ -75,9 +75,9 @@ def _summary(
     Returns:
         ``num_problems``; ``num_samples``, responses to each problem; ``avg_at_n``, the share of right responses, and
         ``pass_at_k`` and ``majority_vote``, each with ``mean`` and the ends ``low`` and ``high`` of its 95% bootstrap
-        interval over problems; ``mean_length``, tokens of a response; ``distinct_correct``, different right answers
-        to a problem; ``self_bleu`` in [0, 1], None with one response to each problem. With ``averaged``, also
-        ``avg_at_first``: it as a text -> such a figure.
+        interval over problems, the last None if no answer has a name; ``mean_length``, tokens of a response;
+        ``distinct_correct``, different right answers to a problem; ``self_bleu`` in [0, 1], None with one response to
+        each problem. With ``averaged``, also ``avg_at_first``: it as a text -> such a figure.
     """
     n = len(groups[0])
     correct = np.array([sum(sample.correct for sample in group) for group in groups])
@@ -96,7 +96,7 @@ def _summary(
         "num_samples": n,
         "avg_at_n": average,
         "pass_at_k": {str(k): figure for k, figure in zip(ks, passes, strict=True)},
-        "majority_vote": majority,
+        "majority_vote": majority if any(sample.answer is not None for group in groups for sample in group) else None,
         "mean_length": float(np.mean([sample.num_tokens for group in groups for sample in group])),
         "distinct_correct": float(np.mean([distinct_correct(group) for group in groups])),
         "self_bleu": float(np.mean(known)) if known else None,

@@ -8,6 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table
 
+NO_NAMES = "answers have no names: answer_of()"
 PASSES_SIDE_BY_SIDE = 3  # with several models there is room for so many Pass@k; the files have all
 
 
@@ -36,7 +37,8 @@ def _one(title: str, row: Mapping[str, Any]) -> Table:
         **{f"Pass@{k}": figure for k, figure in row["pass_at_k"].items()},
         f"majority of {row['num_samples']}": row["majority_vote"],
     }.items():
-        table.add_row(name, f"{figure['mean']:.3f}", f"{figure['low']:.3f} to {figure['high']:.3f}")
+        interval = NO_NAMES if figure is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
+        table.add_row(name, _mean(figure), interval)
     table.add_row("tokens of a response", f"{row['mean_length']:.1f}")
     table.add_row("distinct right answers", f"{row['distinct_correct']:.2f}")
     table.add_row("self-BLEU", _bleu(row))
@@ -55,8 +57,12 @@ def _several(title: str, rows: Mapping[str, Mapping[str, Any]]) -> Table:
         averages_of_first = row.get("avg_at_first", {}).values()
         figures = (row["avg_at_n"], *averages_of_first, *(row["pass_at_k"][k] for k in ks), row["majority_vote"])
         lengths = (f"{row['mean_length']:.1f}", f"{row['distinct_correct']:.2f}")
-        table.add_row(name, *(f"{figure['mean']:.3f}" for figure in figures), *lengths)
+        table.add_row(name, *map(_mean, figures), *lengths)
     return table
+
+
+def _mean(figure: Mapping[str, float] | None) -> str:
+    return "-" if figure is None else f"{figure['mean']:.3f}"
 
 
 def _title(title: str, row: Mapping[str, Any]) -> str:

@@ -38,6 +38,7 @@ EQUAL_SETTINGS = {  # of evaluations, by their names in settings.json
     "threshold": "the score above which a response is right",
     "reward_name": "the name of the reward function",
     "fingerprints.reward_file": "the reward file (fingerprints)",
+    "fingerprints.verifier": "the versions of what the reward may use",
     "reward_kwargs": "further arguments of the reward function",
     "chat_template_kwargs": "arguments of the chat template",
     "backend": "what generated the responses",

@@ -59,18 +59,22 @@ def matched_differences(
         "difference", "smallest", "largest", "at_highest_avg"}}, "uncovered_seeds": {seed: why}}``. ``difference`` is
         the mean over the covered seeds of the mean over the Avg that both runs cover; ``low`` and ``high`` bound a 95%
         bootstrap interval over problems, None where samples are missing or too many draws have no common Avg. Why a
-        seed is not covered: the method's Avg is "lower" or "higher" than all of the baseline's, or a run has a
-        "single" checkpoint.
+        seed is not covered: the method's Avg is "lower" or "higher" than all of the baseline's, a run has a "single"
+        checkpoint, or there is "no baseline" of this seed.
     """
     rows = []
     for source in sources:
         of_runs = paths(evaluations, passes, ks, source)
         for method in sorted({name for name, _ in of_runs} - {baseline}):
-            seeds = [seed for name, seed in of_runs if name == method and (baseline, seed) in of_runs]
-            matches = {seed: match(of_runs[method, seed], of_runs[baseline, seed]) for seed in seeds}
+            seeds = [seed for name, seed in of_runs if name == method]
+            matches = {
+                seed: match(of_runs[method, seed], of_runs[baseline, seed])
+                for seed in seeds
+                if (baseline, seed) in of_runs
+            }
             covered = {seed: found for seed, found in matches.items() if found is not None}
             missing = {
-                seed: _why_uncovered(of_runs[method, seed], of_runs[baseline, seed])
+                seed: _why_uncovered(of_runs[method, seed], of_runs.get((baseline, seed)))
                 for seed in seeds
                 if seed not in covered
             }
@@ -103,12 +107,15 @@ def coverage(row: Mapping[str, Any], baseline: str) -> str:
         "lower": f"Avg only below {baseline}'s",
         "higher": f"Avg only above {baseline}'s",
         "single": "a single checkpoint",
+        "no baseline": f"no run of {baseline}",
     }
     total = len(row["seeds"]) + missing.total()
     return "; ".join(f"{count} of {total} seeds: {why[reason]}" for reason, count in sorted(missing.items()))
 
 
-def _why_uncovered(method: Path, baseline: Path) -> str:
+def _why_uncovered(method: Path, baseline: Path | None) -> str:
+    if baseline is None:
+        return "no baseline"
     if min(len(method.avg), len(baseline.avg)) < 2:
         return "single"
     return "lower" if method.avg.max() <= baseline.avg.min() else "higher"

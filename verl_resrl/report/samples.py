@@ -23,6 +23,10 @@ KEPT = "counts.npz"  # beside the samples
 ROUNDING = 1e-6  # a summary's Avg@n may differ by so much from its samples
 
 
+# such as that of Llama 3.2, whose prompts differ from day to day
+DATED = " (a chat template that writes today's date needs a fixed one: --chat-template-kwargs '{\"date_string\": ...}')"
+
+
 def problem_counts(evaluation: Evaluation) -> pd.DataFrame:
     """Count what the samples of one evaluated checkpoint say about each problem.
 
@@ -95,7 +99,7 @@ def _counted(file: Path) -> pd.DataFrame:
         raise RunError(f"{file}: problem {row.problem} has sample {row['sample']} twice; evaluate this step again")
     grouped = table.groupby("problem", sort=True)
     if (grouped["prompt"].nunique() > 1).any():
-        raise RunError(f"{file}: one problem number stands for several prompts; evaluate this step again")
+        raise RunError(f"{file}: one problem number stands for several prompts; evaluate this step again{DATED}")
     counts = grouped.agg(
         data_source=("data_source", "first"),
         prompt=("prompt", "first"),

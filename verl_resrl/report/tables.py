@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from verl_resrl.report.run_folders import Run
-from verl_resrl.report.samples import problem_counts
+from verl_resrl.report.samples import DATED, problem_counts
 from verl_resrl.runs.files import RunError
 
 OVERALL = "overall"
@@ -127,7 +127,7 @@ def problem_table(runs: Sequence[Run], progress: Callable[[int, int, str], None]
             if prompt != first:
                 raise RunError(
                     f"problem {problem} has one prompt in {where} and another in {file}: "
-                    "evaluate all runs on the same data"
+                    f"evaluate all runs on the same data{DATED}"
                 )
         parts.append(counts.assign(method=run.method, seed=run.seed, step=evaluation.step))
     progress(len(todo), len(todo), "")
