@@ -216,11 +216,11 @@ def test_another_verifier_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     claim_folder(tmp_path / "out", settings)
     claim_folder(tmp_path / "out", settings)
     beside.write_text("a = 2")
-    with pytest.raises(EvaluationError, match="holds samples of other settings .*fingerprints is"):
+    with pytest.raises(EvaluationError, match=r"holds samples of other settings .*fingerprints is"):
         claim_folder(tmp_path / "out", settings)
     beside.write_text("a = 1")
     monkeypatch.setattr(evaluation_settings, "version", lambda name: "0.0")
-    with pytest.raises(EvaluationError, match="sympy 0.0"):
+    with pytest.raises(EvaluationError, match=r"sympy 0\.0"):
         claim_folder(tmp_path / "out", settings)
 
 
