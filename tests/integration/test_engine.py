@@ -73,9 +73,9 @@ def tapped_states(engine: Any) -> dict[str, torch.Tensor]:
     tapped: dict[str, torch.Tensor] = {}
     weigh = engine._weigh
 
-    def spy(data: Any, batch: Any, states: Any, *others: Any) -> Any:
+    def spy(batch: Any, states: Any, *others: Any) -> Any:
         tapped["wanted"], tapped["hidden"] = batch.wanted, states.hidden()
-        return weigh(data, batch, states, *others)
+        return weigh(batch, states, *others)
 
     engine._weigh = spy
     return tapped

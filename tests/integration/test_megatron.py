@@ -65,7 +65,8 @@ def run_rank(rank: int, folder: str) -> None:
             engine = make_engine(Path(folder), RESRL, tensor, pipeline)
             load_part(engine.module[0], folder)
             output = infer(engine, make_batch(SEQUENCES))
-        weights[name] = output["model_output"]["resrl_weights"].values() if output else None
+        found = output["model_output"].get("resrl_weights") if output else None
+        weights[name] = None if found is None else found.values()
         if name == "tensor":
             check_sequence_parallel(rank)
         check_gradient(engine, rank)
@@ -175,6 +176,7 @@ def test_weights_do_not_depend_on_the_layout(folder: Path, weights: tuple[torch.
     truth, _ = weights
     run_ranks(run_rank, 2, str(folder))
     first, second = (torch.load(folder / f"{rank}.pt") for rank in range(2))
-    for found in (first["tensor"], second["tensor"], second["pipeline"]):
+    for found in (first["tensor"], second["pipeline"]):
         torch.testing.assert_close(found, truth, rtol=0, atol=1e-4)
+    assert second["tensor"] is None  # verl takes those of the first rank
     assert first["pipeline"] is None  # the first stage has neither the layer nor the loss

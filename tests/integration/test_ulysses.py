@@ -1,6 +1,6 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ulysses sequence parallelism: two processes that hold half of the packed tokens each agree on the weights.
+"""Ulysses sequence parallelism: of two processes that hold half of the packed tokens each, one computes the weights.
 
 verl exchanges heads and tokens around flash attention, which needs a GPU. Stood in for: flash attention itself, by
 PyTorch's attention over each of the packed sequences, and PyTorch's all_to_all, which gloo has only since PyTorch 2.13;
@@ -10,19 +10,21 @@ the exchange is verl's own.
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from transformers import AttentionInterface
 from verl.models.transformers import monkey_patch
 
 from tests.integration.engines import make_batch, make_engine, save_model, start_process_group
-from tests.integration.test_engine import RESRL, SEQUENCES, expected, infer
+from tests.integration.test_engine import RESRL, SEQUENCES, expected, infer, train, with_advantages
 from tests.integration.test_head_tap import EXACT, assert_interference, dense
 from tests.ranks import run_ranks
 from verl_resrl import ResRLConfig
 from verl_resrl.integration.tap import HiddenStateTap
 
 ATTENTION = "ulysses_on_cpu"
+MEASURED = RESRL | {"measure_lld": True}
 
 
 def packed_attention(
@@ -62,7 +64,7 @@ def all_to_all(outputs: list[Tensor], inputs: list[Tensor], group: Any = None, a
 
 
 def run_rank(rank: int, folder: str) -> None:
-    """Run the old_log_prob pass on one of two ranks and save what it returns."""
+    """Run the old_log_prob pass and an update on one of two ranks and save what they return."""
     torch.set_num_threads(1)
     start_process_group(rank, 2, init_method=f"file://{folder}/rendezvous")
     monkey_patch._flash_attention_forward = packed_attention
@@ -75,19 +77,36 @@ def run_rank(rank: int, folder: str) -> None:
         ulysses_sequence_parallel_size=2,
         fsdp_size=2,
     )
-    output = infer(engine, make_batch(SEQUENCES), micro_batch_size_per_gpu=4)
-    torch.save(output["resrl_weights"].values(), f"{folder}/weights{rank}.pt")
+    found: dict[str, Any] = {"weights": infer(engine, make_batch(SEQUENCES), micro_batch_size_per_gpu=4)}
     engine._resrl, engine._head_tap = ResRLConfig(**EXACT), HiddenStateTap(engine._output_head())
-    output = infer(engine, make_batch(SEQUENCES), micro_batch_size_per_gpu=4, temperature=0.7)
-    torch.save(output, f"{folder}/interference{rank}.pt")
+    found["interference"] = infer(engine, make_batch(SEQUENCES), micro_batch_size_per_gpu=4, temperature=0.7)
+    engine._resrl, engine._head_tap = ResRLConfig(**MEASURED), None
+    found["displacement"] = displacement(engine)
+    torch.save(found, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
+
+
+def displacement(engine: Any) -> list[float] | None:
+    """As measured after an update; as in verl, every process gets what the first one has returned."""
+    data = make_batch(SEQUENCES)
+    output = infer(engine, data, micro_batch_size_per_gpu=4)
+    weights = [output.get("resrl_weights")]
+    torch.distributed.broadcast_object_list(weights)
+    data = with_advantages(data, output["log_probs"])
+    data["resrl_weights"] = weights[0]
+    return train(engine, data, "vanilla", update_lr_scheduler=True).get("resrl/lld_measured")
 
 
 def test_two_ranks_give_the_weights_of_one(tmp_path: Path) -> None:
     save_model("Qwen3", tmp_path)
     run_ranks(run_rank, 2, str(tmp_path))
     weights, _ = expected(tmp_path, make_batch(SEQUENCES))
-    for rank in range(2):
-        torch.testing.assert_close(torch.load(tmp_path / f"weights{rank}.pt"), weights, rtol=0, atol=1e-4)
-        output = torch.load(tmp_path / f"interference{rank}.pt", weights_only=False)
-        assert_interference(output, dense(tmp_path, make_batch(SEQUENCES), 0.7))
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in range(2))
+    torch.testing.assert_close(first["weights"]["resrl_weights"].values(), weights, rtol=0, atol=1e-4)
+    assert_interference(first["interference"], dense(tmp_path, make_batch(SEQUENCES), 0.7))
+    alone = displacement(make_engine(tmp_path, MEASURED))
+    assert alone is not None
+    assert first["displacement"] == pytest.approx(alone, rel=1e-3)
+    # verl takes the first one's output: the other keeps nothing
+    assert second.pop("displacement") is None
+    assert not any(name.startswith("resrl_") for output in second.values() for name in output)

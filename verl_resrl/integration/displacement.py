@@ -7,6 +7,8 @@ the old_log_prob pass, which has their old log-probabilities, until the engine h
 batch and runs them once more.
 """
 
+from dataclasses import dataclass
+
 import torch
 from tensordict import TensorDict
 from torch import Tensor
@@ -18,25 +20,48 @@ from verl_resrl.integration.batch import Batch, response_values
 from verl_resrl.integration.batch_weights import Weighed
 
 
-class Displacement:
-    """The positive sequences of the groups that got weights, and what the old policy said of them.
+@dataclass(frozen=True)
+class Positives:
+    """The positive sequences of the groups that are to get weights.
+
+    Attributes:
+        rows: (n,) int64 in the batch.
+        data: rows to run through the updated model: these, and as many others behind them as it takes for every rank
+            to make the same number of forward passes.
+    """
+
+    rows: Tensor
+    data: TensorDict
+
+
+def positives(data: TensorDict, batch: Batch, exchange: Exchange) -> Positives:
+    """Select them, on every process that takes part in the forward pass.
 
     Args:
         data: the batch of this rank, after its old_log_prob pass.
         batch: what ``read_batch`` made of it.
+        exchange: to the ranks that hold the rest of the batch.
+    """
+    has_tokens = torch.tensor([bool(row.any()) for row in batch.wanted.split(batch.response_lengths.tolist())])
+    rows = (batch.positive & has_tokens & batch.active[batch.group_ids]).nonzero()[:, 0]
+    return Positives(rows, _select(data, rows, exchange))
+
+
+class Displacement:
+    """What the old policy said of the positive sequences, and what the displacement is held against.
+
+    Args:
+        of: the positive sequences.
+        batch: what ``read_batch`` made of the batch.
         sequence_ids: (num_tokens,) int64 sequence of each wanted token.
         weighed: weights of the wanted tokens, and their interference.
         log_probs: jagged (num_sequences, length) under the old policy.
         exchange: to the ranks that hold the rest of the batch.
-
-    Attributes:
-        data: rows to run through the updated model: the positive sequences, and as many others behind them as it
-            takes for every rank to make the same number of forward passes.
     """
 
     def __init__(
         self,
-        data: TensorDict,
+        of: Positives,
         batch: Batch,
         sequence_ids: Tensor,
         weighed: Weighed,
@@ -45,10 +70,8 @@ class Displacement:
     ) -> None:
         self._active = weighed.out.active.cpu()
         generated = batch.wanted.split(batch.response_lengths.tolist())
-        has_tokens = torch.tensor([bool(row.any()) for row in generated])
-        rows = (batch.positive & has_tokens & self._active[batch.group_ids]).nonzero()[:, 0]
+        rows = of.rows
         self._groups = batch.group_ids[rows]
-        self.data = _select(data, rows, exchange)
         self._prompt_lengths, self._response_lengths = batch.prompt_lengths[rows], batch.response_lengths[rows]
         self._generated = torch.cat([generated[row] for row in rows] or [torch.zeros(0, dtype=torch.bool)])
         self._old = self._mean_log_probs([log_probs[row] for row in rows.tolist()])
@@ -74,8 +97,10 @@ class Displacement:
             group; both averaged over the groups that got weights. ``resrl/lld_rank_correlation``: Spearman's, over
             these groups, between the proxy and the measured drop (minus the change), and
             ``resrl/lld_rank_correlation_interference`` with mean interference, where that was computed, as the proxy;
-            absent where it is not defined.
+            absent where it is not defined. Nothing if no group got weights.
         """
+        if not self._active.any():
+            return {}
         new = self._mean_log_probs(list(log_probs.unbind())[: len(self._groups)])
         change = means(new - self._old, self._groups, len(self._active), exchange)[self._active]
         result = {"resrl/lld_proxy": self._proxies[""].mean().item(), "resrl/lld_measured": change.mean().item()}

@@ -30,7 +30,7 @@ from verl_resrl.integration.advantages import (
 )
 from verl_resrl.integration.batch import Batch, read_batch
 from verl_resrl.integration.batch_weights import nothing_weighed, weight_fields, weights_of_batch
-from verl_resrl.integration.displacement import Displacement
+from verl_resrl.integration.displacement import Displacement, Positives, positives
 from verl_resrl.integration.failed_rewards import (
     GIVEN_UP,
     REWARD_FAILURES,
@@ -67,6 +67,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
         self._states: ResponseStates | None = None
         self._head_states: HeadStates | None = None
         self._metrics: dict[str, float] = {}
+        self._moved: Positives | None = None
         self._displacement: Displacement | None = None
 
     def initialize(self) -> None:
@@ -104,7 +105,8 @@ class ResRLEngineMixin(GuardedEngineMixin):
         """Run the log-prob pass; the actor's first one on a batch also returns its ResRL weights.
 
         With LoRA, verl computes the reference policy's log-probabilities by a second call on the same batch, which
-        has its weights already.
+        has its weights already. Of the processes that share the model (sequence, tensor or context parallel), verl
+        takes the output of one: it alone keeps hidden states and computes weights.
         """
         if self._resrl is None or self._tap is None or "resrl_weights" in data or "rm_scores" not in data:
             return super().infer_batch(data, loss_function)
@@ -115,7 +117,7 @@ class ResRLEngineMixin(GuardedEngineMixin):
         if missing and self._resrl.on_failure == "stop":
             raise MissingResponsesError(message(missing, step_of(data)))
         judged = {REWARD_FAILURES: float(missing), GIVEN_UP: float(given_up(data, batch.padding, exchange))}
-        self._displacement = None
+        self._displacement = self._moved = None
         if not batch.active.any():
             output = super().infer_batch(data, loss_function)
             self._metrics = group_metrics(batch, torch.zeros_like(batch.active), exchange)
@@ -147,8 +149,13 @@ class ResRLEngineMixin(GuardedEngineMixin):
                 tap.stop()
             self._states = self._head_states = None
             data.pop(_ROW)
+        if self._resrl.measure_lld:
+            self._moved = positives(data, batch, exchange)
+        if not self.is_mp_src_rank_with_outputs():
+            self._metrics = judged
+            return output
         try:
-            weights = self._weigh(data, batch, states, head_states, output["model_output"], exchange)
+            weights = self._weigh(batch, states, head_states, output["model_output"], exchange)
             self._metrics |= judged
         except NonFiniteError as error:
             raise self.non_finite_hidden_states(error, data) from None
@@ -165,6 +172,8 @@ class ResRLEngineMixin(GuardedEngineMixin):
             data: the micro-batch; has the number of each sequence in the whole batch.
         """
         assert self._states is not None
+        if not self.is_mp_src_rank_with_outputs():
+            return
         sequences = data[_ROW].cpu()
         self._states.store(hidden, sequences, starts, sum(map(bytes_of_a_row, head or ())))
         if self._head_states is not None:
@@ -173,7 +182,6 @@ class ResRLEngineMixin(GuardedEngineMixin):
 
     def _weigh(
         self,
-        data: TensorDict,
         batch: Batch,
         states: ResponseStates,
         head_states: HeadStates | None,
@@ -185,10 +193,9 @@ class ResRLEngineMixin(GuardedEngineMixin):
         begin = time.perf_counter()
         seed = self.engine_config.seed
         weighed, metrics = weights_of_batch(batch, states, head_states, model_output, self._resrl, seed, exchange)
-        out = weighed.out
-        if self._resrl.measure_lld and out.active.any():
+        if self._moved is not None:
             log_probs = model_output["log_probs"]
-            self._displacement = Displacement(data, batch, states.sequence_ids, weighed, log_probs, exchange)
+            self._displacement = Displacement(self._moved, batch, states.sequence_ids, weighed, log_probs, exchange)
         fields = weight_fields(batch, weighed)
         metrics["resrl/seconds"] = time.perf_counter() - begin
         metrics["resrl/exchange_seconds"] = exchange.seconds
@@ -228,15 +235,18 @@ class ResRLEngineMixin(GuardedEngineMixin):
         predicted = predicted_displacement(data, self._resrl.positive_threshold, exchange)
         if predicted is not None:
             metrics["resrl/lld_predicted"] = [predicted]
-        if self._displacement is not None and tu.get_non_tensor_data(data, key="update_lr_scheduler", default=False):
+        if self._moved is not None and tu.get_non_tensor_data(data, key="update_lr_scheduler", default=False):
             metrics.update({name: [value] for name, value in self._measure_displacement().items()})
         return outputs
 
     def _measure_displacement(self) -> dict[str, float]:
         """Run the positive sequences once more; verl's last mini-batch of a batch is the one that moves the rate."""
-        assert self._displacement is not None
-        displacement, self._displacement = self._displacement, None
+        assert self._moved is not None
+        moved, self._moved = self._moved, None
         with self.eval_mode(disable_auto_offload=True):
-            output = super().infer_batch(displacement.data, None)
+            output = super().infer_batch(moved.data, None)
+        displacement, self._displacement = self._displacement, None
+        if displacement is None:  # another process of this replica has it
+            return {}
         exchange = Exchange(self.get_data_parallel_group(), get_device_name())
         return displacement.metrics(output["model_output"]["log_probs"], exchange)
