@@ -122,6 +122,7 @@ EXPECTED_DIFFERENCE: dict[str, dict[str, Any]] = {
     "grpo_pos": {
         "algorithm.adv_estimator": "resrl",
         "algorithm.resrl": "${resrl}",
+        "algorithm.resrl_rollouts": "${actor_rollout_ref.rollout.n}",
         "resrl.lambda_pos": 0.1,
         "resrl.positive_threshold": 0.0,
     },

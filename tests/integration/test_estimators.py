@@ -18,6 +18,7 @@ from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, get_adv_estimato
 from verl.trainer.ppo.ray_trainer import compute_advantage
 from verl.trainer.ppo.reward import load_reward_manager
 
+from tests.integration.test_composition import composed
 from verl_resrl.integration import estimators
 
 ESTIMATORS = ("resrl", "psr", "nsr", "w_reinforce")
@@ -280,6 +281,28 @@ def test_a_threshold_that_separates_nothing_is_said_once(
     (message,) = caplog.messages
     assert f"responses of a step are {kind}: " in message
     assert f"set resrl.positive_threshold={better} " in message
+
+
+def test_rows_that_fill_a_batch_have_no_part_in_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(estimators, "_warned", False)
+    for rewards, said in (([-1.0, -1.0, 0.0], 0), ([0.1, 1.0, 0.0], 1)):  # the last is such a row, whose reward is 0
+        token_level, mask = batch(rewards, [2, 3, 1])
+        mask[-1] = 0
+        uids = np.array(["q", "q", "pad1"], dtype=object)
+        get_adv_estimator_fn("resrl")(
+            token_level_rewards=token_level, response_mask=mask, index=uids, config=algorithm()
+        )
+        assert len(caplog.messages) == said
+
+
+def test_several_trajectories_of_a_session_are_refused_where_no_engine_does() -> None:
+    most = max(list(UIDS).count(uid) for uid in UIDS)
+    estimate("resrl", config=algorithm(resrl_rollouts=most))
+    with pytest.raises(ValueError, match=f"a prompt has {most} trajectories, more than .*rollout.n={most - 1}"):
+        estimate("resrl", config=algorithm(resrl_rollouts=most - 1))
+    assert composed("+method=grpo_pos").algorithm.resrl_rollouts == composed().actor_rollout_ref.rollout.n
 
 
 @pytest.mark.parametrize("rewards", [[1.0, 0.0], [1.0], [0.0], [1.0, -1.0], [0.7, 0.0, 1.0]])

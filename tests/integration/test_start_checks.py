@@ -224,6 +224,10 @@ def test_a_checkpoint_that_is_gone_is_named(tmp_path: Path, capsys: pytest.Captu
             ("+method=grpo_pos", "algorithm.use_kl_in_reward=True"),
             "error: ResRL: algorithm.use_kl_in_reward=True would",
         ),
+        (
+            ("+method=grpo_pos", "algorithm.adv_estimator=grpo"),
+            "error: ResRL: nothing here applies resrl.lambda_pos with algorithm.adv_estimator=grpo",
+        ),
     ],
 )
 def test_settings_are_checked_with_every_method(

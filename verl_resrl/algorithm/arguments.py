@@ -10,6 +10,8 @@ from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.sampling import hash64, positions_in_runs
 from verl_resrl.algorithm.tokens import Tokens
 
+STATE_DTYPES = (torch.float32, torch.bfloat16, torch.float16)  # of hidden states; what is computed is in float32
+
 
 def check_tensor(name: str, tensor: Tensor, shape: tuple[int | str, ...], *dtypes: torch.dtype) -> None:
     """Check a shape and a dtype.
@@ -45,7 +47,7 @@ def tokens_of(
     """Check what the doors are given, and number the groups of all ranks.
 
     Args:
-        hidden: (num_tokens, d) float32 or bfloat16, as in ``token_weights``, as all others.
+        hidden: (num_tokens, d) of one of ``STATE_DTYPES``, as in ``token_weights``, as all others.
         sequence_ids: (num_tokens,) int64.
         group_ids: (num_sequences,) int64.
         is_positive: (num_sequences,) bool.
@@ -62,7 +64,7 @@ def tokens_of(
     """
     if not isinstance(config, ResRLConfig):
         raise ValueError(f"ResRL: config must be a ResRLConfig, not {type(config).__name__}")
-    check_tensor(name, hidden, ("num_tokens", "hidden_size"), torch.float32, torch.bfloat16)
+    check_tensor(name, hidden, ("num_tokens", "hidden_size"), *STATE_DTYPES)
     check_tensor("group_ids", group_ids, ("num_sequences",), torch.int64)
     n, num_sequences = len(hidden), len(group_ids)
     check_tensor("sequence_ids", sequence_ids, (n,), torch.int64)

@@ -68,7 +68,8 @@ class ErrorMatrix:
                 terms = errors[own, :, None] * torch.ldexp(coordinates[own, here], scale[own])[:, None]
                 total[:, here].index_add_(0, rows[own].flatten(), terms.round_().long().flatten(0, 1))
 
-        threads = 1 if group.is_cuda else torch.get_num_threads()  # which would add to the same rows, but not columns
+        # which would add to the same rows, but not columns
+        threads = torch.get_num_threads() if group.device.type == "cpu" else 1
         for_each(add, torch.arange(total.shape[1]).chunk(threads), group.device)
         total = exchange.sum(total)
         self._matrix = total.float()

@@ -50,8 +50,8 @@ def interference(
     """Compute the interference I of every response token (NTHR's score, arXiv 2505.18830).
 
     Args:
-        head_inputs: (num_tokens, d) float32 or bfloat16: the input of the output head at the position that predicts
-            the token, after the final norm. May lie in host memory while the other tensors lie on a GPU.
+        head_inputs: (num_tokens, d) float32, bfloat16 or float16: the input of the output head at the position that
+            predicts the token, after the final norm. May lie in host memory while the other tensors lie on a GPU.
         token_ids: (num_tokens,) int64, the tokens.
         top_ids: (num_tokens, m) int64, the m tokens that were most likely, each once. With m the vocabulary's size
             nothing is left out.
@@ -132,7 +132,8 @@ def _scores(tokens: Tokens, ids: Tensor, errors: Tensor, config: ResRLConfig, se
     scores = torch.empty(len(ids), device=ids.device)
     end = counts.cumsum(0)
     # a CPU gains nothing from more groups at a time
-    limit = config.max_workspace_gb * 1e9 / (BYTES_OF_ENTRY * coordinates.shape[1]) if ids.is_cuda else 0.0
+    on_cpu = ids.device.type == "cpu"
+    limit = 0.0 if on_cpu else config.max_workspace_gb * 1e9 / (BYTES_OF_ENTRY * coordinates.shape[1])
     for first, last in chunks_of_groups(tokens, ids, limit, exchange):
         own = slice(int(end[first] - counts[first]), int(end[last - 1]))
         parts = tokens.group[own], ids[own], errors[own], coordinates[own], tokens.positive[own]

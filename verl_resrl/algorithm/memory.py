@@ -18,7 +18,7 @@ def hidden_bytes(num_tokens: int, hidden_size: int, element_size: int) -> int:
     Args:
         num_tokens: response tokens of active groups on this rank.
         hidden_size: d.
-        element_size: bytes of a number, 2 for bfloat16.
+        element_size: bytes of a number, 2 for bfloat16 and float16.
     """
     return num_tokens * hidden_size * element_size
 

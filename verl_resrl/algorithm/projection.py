@@ -14,7 +14,8 @@ DIFFERENCE_SHARE = 1 / 16
 # A residual with a smaller share of ||x||^2 is float32 rounding of a token inside the subspace, and counts as 0: a
 # group whose residuals are all of this kind must get equal weights, not noise.
 NOISE_SHARE = 1e-10
-EXPLICIT_ROWS = 64
+EXPLICIT_ROWS = {"cpu": 64}
+EXPLICIT_ROWS_ELSEWHERE = 1024
 
 
 def project(x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,8 +36,9 @@ def project(x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     length = torch.linalg.vector_norm(x, dim=1).square_()
     outside = length - inside
     close = torch.nonzero(outside < DIFFERENCE_SHARE * length).squeeze(1)
-    for rows in close.split(EXPLICIT_ROWS):
-        part = torch.nn.functional.pad(x[rows], (0, 0, 0, EXPLICIT_ROWS - len(rows)))
+    size = EXPLICIT_ROWS.get(x.device.type, EXPLICIT_ROWS_ELSEWHERE)
+    for rows in close.split(size):
+        part = torch.nn.functional.pad(x[rows], (0, 0, 0, size - len(rows)))
         rest = torch.addmm(part, part @ basis, basis.T, alpha=-1)
         outside[rows] = rest.square_().sum(1)[: len(rows)]
     return outside.masked_fill_(outside <= NOISE_SHARE * length, 0.0), inside

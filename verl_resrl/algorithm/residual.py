@@ -77,7 +77,7 @@ def residual_and_alignment(
     """Compute e and a of the given tokens.
 
     Args:
-        hidden: (n, d) float32 or bfloat16 hidden states, on the device of ``rows`` or in host memory.
+        hidden: (n, d) float32, bfloat16 or float16 hidden states, on the device of ``rows`` or in host memory.
         rows: (m,) int64 indices into ``hidden``, group after group.
         counts: (G,) int64 number of rows of each group.
         subspaces: of the same G groups.

@@ -56,7 +56,7 @@ def layer_norm(hidden: Tensor) -> Tensor:
     """Normalise each row to zero mean and unit variance, without affine parameters.
 
     Args:
-        hidden: (..., d) float32 or bfloat16.
+        hidden: (..., d) float32, bfloat16 or float16.
 
     Returns:
         (..., d) float32.
@@ -88,7 +88,7 @@ def fit_subspaces(
     """Fit centroid and basis of every group.
 
     Args:
-        hidden: (n, d) float32 or bfloat16 hidden states, on the device of ``rows`` or in host memory.
+        hidden: (n, d) float32, bfloat16 or float16 hidden states, on the device of ``rows`` or in host memory.
         rows: (m,) int64 indices into ``hidden`` of the positive tokens, group after group, within a group in random
             order: random parts of it start the search for directions.
         counts: (G,) int64 number of rows of each group, at least 2.
@@ -111,7 +111,7 @@ def fit_subspaces(
         rms=torch.zeros(len(counts), d, device=rows.device),
     )
     residual = alignment = None
-    if not rows.is_cuda and importance is None:
+    if rows.device.type == "cpu" and importance is None:
         residual, alignment = torch.empty(len(rows)), torch.empty(len(rows))
     first_row = counts.cumsum(0) - counts
 
@@ -160,7 +160,7 @@ def _chunks(counts: Tensor, d: int, rank: int, max_workspace_gb: float) -> list[
     order = torch.argsort(counts, stable=True)
     if not len(order):
         return []
-    if not counts.is_cuda:  # a CPU gains nothing from more groups at a time
+    if counts.device.type == "cpu":  # it gains nothing from more groups at a time
         return list(order.split(1))
     chunks, begin, exact = [], 0, num_vectors(rank)
     sizes = counts[order].tolist()

@@ -15,7 +15,8 @@ class Tokens:
     Hidden states are large and never copied: tokens refer to them by rows, and so does every part of the tokens.
 
     Attributes:
-        hidden: (num_rows, d) float32 or bfloat16 hidden states, on the device of the other fields or in host memory.
+        hidden: (num_rows, d) float32, bfloat16 or float16 hidden states, on the device of the other fields or in host
+            memory.
         row: (n,) int64, where in ``hidden`` each token's state is.
         group: (n,) int64 prompt group of each token, in [0, num_groups).
         positive: (n,) bool, whether the token's sequence is positive.

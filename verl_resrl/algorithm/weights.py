@@ -57,9 +57,9 @@ def token_weights(
     """Compute the ResRL weight of every response token (arXiv 2605.00380).
 
     Args:
-        hidden: (num_tokens, hidden_size) float32 or bfloat16: the input of the last decoder layer at the position
-            that predicts the token; response tokens of all sequences, in any order. May lie in host memory while
-            the other tensors lie on a GPU, which computes: then a part at a time is copied there.
+        hidden: (num_tokens, hidden_size) float32, bfloat16 or float16: the input of the last decoder layer at the
+            position that predicts the token; response tokens of all sequences, in any order. May lie in host memory
+            while the other tensors lie on a GPU, which computes: then a part at a time is copied there.
         sequence_ids: (num_tokens,) int64, the sequence of each token.
         group_ids: (num_sequences,) int64, the prompt group of each sequence.
         is_positive: (num_sequences,) bool, whether the sequence is correct.

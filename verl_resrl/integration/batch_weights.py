@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from verl.utils.device import get_device_id
 
+from verl_resrl.algorithm.arguments import STATE_DTYPES
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.sampling import hash64
@@ -67,7 +68,7 @@ def weights_of_batch(
     token_keys = hash64(batch.sequence_keys[states.sequence_ids], states.positions).to(device)
     score = None if head_states is None else head_states.interference(sequence_ids, batch, token_keys, seed, exchange)
     out = token_weights(
-        hidden if hidden.dtype == torch.bfloat16 else hidden.float(),
+        hidden if hidden.dtype in STATE_DTYPES else hidden.float(),
         sequence_ids,
         batch.group_ids.to(device),
         batch.positive.to(device),

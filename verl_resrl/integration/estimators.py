@@ -8,6 +8,7 @@ verl calls an estimator with the token-level rewards, the response mask, the ``a
 """
 
 import logging
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from verl_resrl.algorithm.advantage import (
     w_reinforce_advantage,
 )
 from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.integration.batch import PADDING_UID_PREFIX
 
 logger = logging.getLogger(__name__)
 OWN_ESTIMATORS = ("resrl", "psr", "nsr", "w_reinforce")
@@ -37,11 +39,11 @@ def _settings(config: Any) -> ResRLConfig:
     return ResRLConfig(**(config.get("resrl") or {}))
 
 
-def _positive(token_level_rewards: Tensor, config: Any) -> Tensor:
+def _positive(token_level_rewards: Tensor, response_mask: Tensor, config: Any) -> Tensor:
     if config.get("use_kl_in_reward"):
         raise ValueError(KL_IN_REWARD)
     scores, threshold = token_level_rewards.sum(-1), _settings(config).positive_threshold
-    _warn_of_one_side(scores, threshold)
+    _warn_of_one_side(scores[response_mask.any(-1)], threshold)  # without the rows that verl fills a batch with
     return is_positive(scores, threshold)
 
 
@@ -63,6 +65,19 @@ def _warn_of_one_side(scores: Tensor, threshold: float) -> None:
     )
 
 
+def _check_sessions(uids: np.ndarray, rollouts: int | None) -> None:
+    """Where no engine of ours does (``advantages.check_sessions``): verl tells no estimator but grpo of sessions."""
+    if rollouts is None:
+        return
+    most = max(Counter(uid for uid in map(str, uids) if not uid.startswith(PADDING_UID_PREFIX)).values(), default=0)
+    if most > rollouts:
+        raise ValueError(
+            f"ResRL: a prompt has {most} trajectories, more than actor_rollout_ref.rollout.n={rollouts}: this control "
+            "would count the reward of a session once for each; take +method=grpo or resrl with "
+            "algorithm.adv_estimator=grpo, which count it once"
+        )
+
+
 def _few(scores: Tensor) -> str:
     values = [f"{value:g}" for value in scores.unique().tolist()]
     return ", ".join(values if len(values) <= 4 else [*values[:2], "...", *values[-2:]])
@@ -78,8 +93,13 @@ def _on_every_token(advantage: Tensor, response_mask: Tensor) -> tuple[Tensor, T
 def resrl(
     token_level_rewards: Tensor, response_mask: Tensor, index: np.ndarray, config: Any, **_: Any
 ) -> tuple[Tensor, Tensor]:
-    """GRPO's outcome advantage, times lambda_pos for positive sequences (arXiv 2605.00380)."""
-    positive = _positive(token_level_rewards, config)
+    """GRPO's outcome advantage, times lambda_pos for positive sequences (arXiv 2605.00380).
+
+    Raises:
+        ValueError: an agent's sessions have several trajectories, each of which would count as a response.
+    """
+    _check_sessions(index, config.get("resrl_rollouts"))
+    positive = _positive(token_level_rewards, response_mask, config)
     advantages, _returns = compute_grpo_outcome_advantage(
         token_level_rewards=token_level_rewards,
         response_mask=response_mask,
@@ -93,17 +113,18 @@ def resrl(
 @register_adv_est("psr")
 def psr(token_level_rewards: Tensor, response_mask: Tensor, config: Any, **_: Any) -> tuple[Tensor, Tensor]:
     """Reward r in {0, 1} as the advantage (arXiv 2506.01347)."""
-    return _on_every_token(psr_advantage(_positive(token_level_rewards, config)), response_mask)
+    return _on_every_token(psr_advantage(_positive(token_level_rewards, response_mask, config)), response_mask)
 
 
 @register_adv_est("nsr")
 def nsr(token_level_rewards: Tensor, response_mask: Tensor, config: Any, **_: Any) -> tuple[Tensor, Tensor]:
     """Reward r - 1 with r in {0, 1} as the advantage (arXiv 2506.01347)."""
-    return _on_every_token(nsr_advantage(_positive(token_level_rewards, config)), response_mask)
+    return _on_every_token(nsr_advantage(_positive(token_level_rewards, response_mask, config)), response_mask)
 
 
 @register_adv_est("w_reinforce")
 def w_reinforce(token_level_rewards: Tensor, response_mask: Tensor, config: Any, **_: Any) -> tuple[Tensor, Tensor]:
     """lambda_pos for positive and -1 for negative sequences (arXiv 2506.01347)."""
-    advantage = w_reinforce_advantage(_positive(token_level_rewards, config), _settings(config).lambda_pos)
+    positive = _positive(token_level_rewards, response_mask, config)
+    advantage = w_reinforce_advantage(positive, _settings(config).lambda_pos)
     return _on_every_token(advantage, response_mask)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from verl_resrl.algorithm.arguments import STATE_DTYPES
 from verl_resrl.algorithm.config import ResRLConfig
 from verl_resrl.algorithm.exchange import Exchange
 from verl_resrl.algorithm.interference import interference
@@ -140,7 +141,7 @@ class HeadStates:
         device, inputs = sequence_ids.device, self._inputs.hidden()
         ids, probs, slopes = unpacked(self._predictions.hidden().to(device), self._cap is not None)
         return interference(
-            inputs if inputs.dtype == torch.bfloat16 else inputs.float(),
+            inputs if inputs.dtype in STATE_DTYPES else inputs.float(),
             self._token_ids.to(device),
             ids,
             probs,

@@ -16,6 +16,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from verl_resrl.algorithm.config import ResRLConfig
+from verl_resrl.integration.advantages import SCALE_POSITIVES
 from verl_resrl.integration.engine_settings import MODEL_TYPE, check_logits
 from verl_resrl.integration.estimators import KL_IN_REWARD, OWN_ESTIMATORS
 from verl_resrl.integration.start_data import StartError, check_files
@@ -62,6 +63,12 @@ def check_settings(config: DictConfig) -> None:
         raise StartError(str(error).replace("ResRLConfig.__init__()", "resrl")) from None
     if config.algorithm.adv_estimator in OWN_ESTIMATORS and config.algorithm.use_kl_in_reward:
         raise StartError(KL_IN_REWARD)
+    without_engine = OmegaConf.select(config, "actor_rollout_ref.model.model_type") != MODEL_TYPE
+    if without_engine and "lambda_pos" in settings and config.algorithm.adv_estimator not in SCALE_POSITIVES:
+        raise StartError(
+            f"ResRL: nothing here applies resrl.lambda_pos with algorithm.adv_estimator="
+            f"{config.algorithm.adv_estimator}: keep the one of the method"
+        )
 
 
 def remarks(config: DictConfig) -> Iterator[str]:

@@ -206,6 +206,7 @@ VLLM_NAMES = (
 OUR_KEYS = (
     "resrl",
     "algorithm.resrl",
+    "algorithm.resrl_rollouts",
     "actor_rollout_ref.actor.fsdp_config.resrl",
     "actor_rollout_ref.actor.fsdp_config.bypass_mode",
     "actor_rollout_ref.actor.fsdp_config.adv_estimator",
