@@ -205,7 +205,7 @@ def test_group_metrics_count_by_reason(qwen3: Path) -> None:
 def test_nan_reward_stops(qwen3: Path) -> None:
     sequences = list(SEQUENCES)
     sequences[1] = ("b", 5, 4, float("nan"))
-    with pytest.raises(ValueError, match="reward of 1 of 8 sequences is not finite"):
+    with pytest.raises(ValueError, match="reward of 1 responses is not finite; here: nan of a response to prompt "):
         infer(make_engine(qwen3, RESRL), make_batch(sequences))
 
 

@@ -225,6 +225,13 @@ def test_a_checkpoint_that_is_gone_is_named(tmp_path: Path, capsys: pytest.Captu
             "error: ResRL: algorithm.use_kl_in_reward=True would",
         ),
         (
+            (
+                *("+method=resrl", "+device=cpu_cluster", "trainer.nnodes=2"),
+                "trainer.v1.trainer_mode=separate_async",
+            ),
+            "error: ResRL: trainer.v1.trainer_mode=separate_async on CPUs sends weights within one machine",
+        ),
+        (
             ("+method=grpo_pos", "algorithm.adv_estimator=grpo"),
             "error: ResRL: nothing here applies resrl.lambda_pos with algorithm.adv_estimator=grpo",
         ),

@@ -59,8 +59,16 @@ class Exchange:
         """
         if self.size == 1:
             return rows
-        everyone = torch.arange(self.size).repeat_interleave(len(rows))
-        return self.send(rows.repeat(self.size, *[1] * (rows.dim() - 1)), everyone)
+        begin = time.perf_counter()
+        counts = torch.empty(self.size, dtype=torch.int64, device=self._device)
+        dist.all_gather_into_tensor(counts, torch.tensor([len(rows)], device=self._device), group=self._group)
+        most, own = int(counts.max()), self._bytes(rows)
+        padded = torch.nn.functional.pad(own, (0, 0, 0, most - len(own)))
+        everyone = own.new_empty(self.size * most, own.shape[1])
+        dist.all_gather_into_tensor(everyone, padded, group=self._group)
+        gathered = torch.cat([part[:count] for part, count in zip(everyone.split(most), counts.tolist(), strict=True)])
+        self._count(own.numel() * (self.size - 1), begin)
+        return gathered.view(rows.dtype).reshape(-1, *rows.shape[1:]).to(rows.device)
 
     def send(self, rows: Tensor, destination: Tensor) -> Tensor:
         """Send each row to a rank.
@@ -84,12 +92,15 @@ class Exchange:
         received_counts = torch.empty_like(sent_counts)
         dist.all_to_all_single(received_counts, sent_counts, group=self._group)
         sent, received = sent_counts.tolist(), received_counts.tolist()
-        # as bytes: not every backend takes every dtype
-        outgoing = rows.contiguous().unsqueeze(-1).flatten(1).to(self._device).view(torch.uint8)
+        outgoing = self._bytes(rows)
         incoming = outgoing.new_empty(sum(received), outgoing.shape[1])
         dist.all_to_all_single(incoming, outgoing, received, sent, group=self._group)
         self._count((len(outgoing) - sent[self.rank]) * outgoing.shape[1], begin)
         return incoming.view(dtype).reshape(-1, *shape).to(rows.device)
+
+    def _bytes(self, rows: Tensor) -> Tensor:
+        """(n, width) uint8: not every backend takes every dtype."""
+        return rows.contiguous().unsqueeze(-1).flatten(1).to(self._device).view(torch.uint8)
 
     def _count(self, sent: int, begin: float) -> None:
         self.bytes_sent += sent

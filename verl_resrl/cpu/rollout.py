@@ -88,7 +88,10 @@ class HFRollout(BaseRollout):
         """
         if wire_format != "named_tensors":
             raise NotImplementedError(f"rollout hf takes full named tensors, not {wire_format!r}")
-        tensors = {name: tensor.detach().cpu().clone() async for name, tensor in ensure_async_iterator(weights)}
+        tensors = {}
+        async for name, tensor in ensure_async_iterator(weights):
+            if self._sends:
+                tensors[name] = tensor.detach().cpu().clone()
         if self._sends:
             self._server = self._server or ray.get_actor(_server_name(self._replica_rank))
             await self._server.update_weights.remote(tensors, global_steps=global_steps)

@@ -57,13 +57,15 @@ def read_batch(data: TensorDict, config: ResRLConfig, exchange: Exchange) -> Bat
         Batch.
 
     Raises:
-        ValueError: a reward is not finite.
+        ValueError: a reward is not finite; raised on every rank.
     """
     uids = [str(uid) for uid in data["uid"]]
     uid_hashes = torch.tensor([hash_of_text(uid) for uid in uids])
     all_groups = torch.unique(exchange.gather(torch.unique(uid_hashes)))
     group_ids = torch.searchsorted(all_groups, uid_hashes)
-    positive = is_positive(outcome_scores(data), config.positive_threshold)
+    scores = outcome_scores(data)
+    _check_finite(scores, uids, exchange)
+    positive = is_positive(scores, config.positive_threshold)
     prompt_lengths = data["prompts"].offsets().diff().cpu()
     response_lengths = data["response_mask"].offsets().diff().cpu()
 
@@ -81,6 +83,17 @@ def read_batch(data: TensorDict, config: ResRLConfig, exchange: Exchange) -> Bat
         response_lengths=response_lengths,
         sequence_keys=_sequence_keys(data),
     )
+
+
+def _check_finite(scores: Tensor, uids: Sequence[str], exchange: Exchange) -> None:
+    bad = (~scores.isfinite()).nonzero()[:, 0].tolist()
+    total = int(exchange.sum(torch.tensor([len(bad)])))
+    if total:
+        here = f"; here: {float(scores[bad[0]])} of a response to prompt {uids[bad[0]]}" if bad else ""
+        raise ValueError(
+            f"ResRL: the reward of {total} responses is not finite{here}; make the reward function return a finite "
+            "number for every response"
+        )
 
 
 def outcome_scores(data: TensorDict) -> Tensor:

@@ -60,9 +60,9 @@ def message(missing: int, step: str) -> str:
     """Say what is missing and what to do, in one line."""
     return (
         f"ResRL: {missing} responses of step {step} are missing: verl left them out because their reward or their "
-        "rollout failed (see 'Error in _run_prompt' further up) or an agent returned nothing ('Empty output'); mend "
-        "the reward function, the agent or the data, or set resrl.on_failure=fallback to train on the others and count "
-        "them in resrl/reward_failures"
+        "rollout failed (see 'Error in _run_prompt' further up), an agent returned nothing ('Empty output') or a "
+        "prompt asked for fewer (__rollout_n__); mend the reward function, the agent or the data, or set "
+        "resrl.on_failure=fallback to train on the others and count them in resrl/reward_failures"
     )
 
 

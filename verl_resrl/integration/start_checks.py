@@ -63,6 +63,12 @@ def check_settings(config: DictConfig) -> None:
         raise StartError(str(error).replace("ResRLConfig.__init__()", "resrl")) from None
     if config.algorithm.adv_estimator in OWN_ESTIMATORS and config.algorithm.use_kl_in_reward:
         raise StartError(KL_IN_REWARD)
+    trainer = config.trainer
+    if trainer.device == "cpu" and trainer.nnodes > 1 and trainer.v1.trainer_mode == "separate_async":
+        raise StartError(
+            "ResRL: trainer.v1.trainer_mode=separate_async on CPUs sends weights within one machine: set "
+            "trainer.nnodes=1 or another mode"
+        )
     without_engine = OmegaConf.select(config, "actor_rollout_ref.model.model_type") != MODEL_TYPE
     if without_engine and "lambda_pos" in settings and config.algorithm.adv_estimator not in SCALE_POSITIVES:
         raise StartError(
