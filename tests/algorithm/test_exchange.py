@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same hidden states give the same weights, to the bit, on one rank, two and four, wherever the sequences lie."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,20 @@ def test_same_bits_on_any_number_of_ranks(world_size: int, tmp_path: Path) -> No
             assert torch.equal(alignment.nan_to_num(-1), expected.alignment[tokens].nan_to_num(-1))
         assert (seen == 1).all()
     assert some_active > 30
+
+
+def run_rank_to_gather(rank: int, folder: str) -> None:
+    dist.init_process_group("gloo", rank=rank, world_size=3, init_method=f"file://{folder}/rendezvous")
+    exchange = Exchange(dist.group.WORLD)
+    for counts in ((2, 0, 3), (0, 0, 0), (1, 1, 1)):
+        for dtype, shape in ((torch.float32, ()), (torch.int64, (4,)), (torch.bfloat16, (2, 3)), (torch.bool, ())):
+            parts = [torch.arange(r, r + n * math.prod(shape)).to(dtype).view(n, *shape) for r, n in enumerate(counts)]
+            assert torch.equal(exchange.gather(parts[rank]), torch.cat(parts))
+    dist.destroy_process_group()
+
+
+def test_rows_of_all_ranks_come_in_their_order(tmp_path: Path) -> None:
+    run_ranks(run_rank_to_gather, 3, str(tmp_path))
 
 
 def run_rank_to_count_bytes(rank: int, folder: str) -> None:

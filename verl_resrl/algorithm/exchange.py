@@ -64,9 +64,9 @@ class Exchange:
         dist.all_gather_into_tensor(counts, torch.tensor([len(rows)], device=self._device), group=self._group)
         most, own = int(counts.max()), self._bytes(rows)
         padded = torch.nn.functional.pad(own, (0, 0, 0, most - len(own)))
-        everyone = own.new_empty(self.size * most, own.shape[1])
+        everyone = own.new_empty(self.size, most, own.shape[1])
         dist.all_gather_into_tensor(everyone, padded, group=self._group)
-        gathered = torch.cat([part[:count] for part, count in zip(everyone.split(most), counts.tolist(), strict=True)])
+        gathered = torch.cat([part[:count] for part, count in zip(everyone, counts.tolist(), strict=True)])
         self._count(own.numel() * (self.size - 1), begin)
         return gathered.view(rows.dtype).reshape(-1, *rows.shape[1:]).to(rows.device)
 
