@@ -64,9 +64,10 @@ class Exchange:
         dist.all_gather_into_tensor(counts, torch.tensor([len(rows)], device=self._device), group=self._group)
         most, own = int(counts.max()), self._bytes(rows)
         padded = torch.nn.functional.pad(own, (0, 0, 0, most - len(own)))
-        everyone = own.new_empty(self.size, most, own.shape[1])
+        everyone = own.new_empty(self.size * most, own.shape[1])
         dist.all_gather_into_tensor(everyone, padded, group=self._group)
-        gathered = torch.cat([part[:count] for part, count in zip(everyone, counts.tolist(), strict=True)])
+        parts = everyone.view(self.size, most, -1) if most else ()
+        gathered = torch.cat([own[:0], *(part[:count] for part, count in zip(parts, counts.tolist(), strict=False))])
         self._count(own.numel() * (self.size - 1), begin)
         return gathered.view(rows.dtype).reshape(-1, *rows.shape[1:]).to(rows.device)
 
