@@ -6,7 +6,8 @@
 #   docker run --rm -it --gpus all --net=host --shm-size=10g --cap-add=SYS_ADMIN -v "$PWD:/workspace" verl_resrl
 # SYS_ADMIN, which verl's own documentation asks for too, lets bubblewrap make the sandbox of the code reward.
 ARG BASE=verlai/verl
-ARG TAG=vllm017.latest
+# the line of images that verl 0.9 is tested on: CUDA 13.0, PyTorch 2.11, vLLM 0.24, transformers 5.5.3
+ARG TAG=vllm024.dev2
 FROM ${BASE}:${TAG}
 
 RUN apt-get update \

@@ -18,7 +18,7 @@ MODEL=${MODEL%/}
 : "${SAVE_EVERY:=50}"          # steps between checkpoints
 : "${EVAL_EVERY:=25}"          # steps between validations
 : "${LOGGER:=console,file,tensorboard}"
-: "${TRAIN_FILES:=}"           # parquet files in verl's format; not set: the domain's own, below DATA
+: "${TRAIN_FILES:=}"           # parquet files in verl's format, quoted as in a shell; not set: the domain's own, below DATA
 : "${VAL_FILES:=}"             # the same for validation
 : "${VERL_ARGS:=}"             # more settings for verl, quoted as in a shell; arguments of the script do the same
 : "${DRY_RUN:=}"               # 1: check and show the configuration, start nothing
@@ -49,6 +49,15 @@ What they mean: examples/launch.sh and the domain's common.sh. Several machines:
 HELP
 }
 
+# The words of a text, each on a line: quotes are those of a shell.
+words() {
+    xargs -n1 printf '%s\n' <<<"$1"
+}
+
+for knob in TRAIN_FILES VAL_FILES VERL_ARGS; do
+    words "${!knob}" >/dev/null 2>&1 || fail "$knob=${!knob} has unbalanced quotes"
+done
+
 # Text as a value of Hydra's override grammar, whatever characters it has.
 quoted() {
     local text=${1//\\/\\\\}
@@ -65,7 +74,9 @@ absolute() {
 # The given files as a Hydra list of absolute paths; without any, the domain's prepared ones.
 file_list() { # GIVEN NAME...
     local files=() names=() name
-    read -ra names <<<"$1"
+    while IFS= read -r name; do
+        [[ -z $name ]] || names+=("$name")
+    done < <(words "$1")
     shift
     if ((${#names[@]} == 0)); then
         for name in "$@"; do names+=("$DATA/$name.parquet"); done
@@ -81,9 +92,12 @@ launch() { # OVERRIDES...
     local model=$MODEL rollout=actor_rollout_ref.rollout actor=actor_rollout_ref.actor
     [[ ! -d $model ]] || model=$(absolute "$model")
     # verl empties this file when it starts: each attempt has its own, and resrl compare reads them all
-    local logs=("$OUT"/metrics/*.jsonl)
-    [[ -e ${logs[0]} ]] || logs=()
-    : "${VERL_FILE_LOGGER_PATH:=$(absolute "$OUT")/metrics/$(printf %04d ${#logs[@]}).jsonl}"
+    local log next=0
+    for log in "$OUT"/metrics/*.jsonl; do
+        log=${log##*/}
+        [[ ! ${log%.jsonl} =~ ^[0-9]+$ ]] || next=$((10#${log%.jsonl} + 1))
+    done
+    : "${VERL_FILE_LOGGER_PATH:=$(absolute "$OUT")/metrics/$(printf %04d "$next").jsonl}"
     : "${TENSORBOARD_DIR:=$(absolute "$OUT")/tensorboard}"
     export VERL_FILE_LOGGER_PATH TENSORBOARD_DIR
     # on a cluster that is up, the process that writes them does not inherit this environment
@@ -116,11 +130,10 @@ launch() { # OVERRIDES...
         "++$variables.TENSORBOARD_DIR=$(quoted "$TENSORBOARD_DIR")"
         "$@"
     )
-    local line more
-    more=$(xargs -n1 printf '%s\n' <<<"$VERL_ARGS") || fail "VERL_ARGS=$VERL_ARGS has unbalanced quotes"
+    local line
     while IFS= read -r line; do
         [[ -z $line ]] || overrides+=("$line")
-    done <<<"$more"
+    done < <(words "$VERL_ARGS")
     overrides+=("${ARGUMENTS[@]+"${ARGUMENTS[@]}"}")
     # verl's own choice, flash-attn, cannot be had on every machine
     if [[ ${overrides[*]} != *attn_implementation=* ]] && ! "$PYTHON" -c 'import flash_attn' >/dev/null 2>&1; then

@@ -7,6 +7,7 @@ import argparse
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -116,9 +117,11 @@ def run(stage: Stage, gpu: str | None) -> Outcome:
         return Outcome(stage.name, f"skipped: {obstacle}", 0.0, "")
     print(f"== {stage.name}, at most {stage.limit} s", flush=True)
     # without PYTHONPATH the package would have to be installed; plugins of an installed pytest are none of ours
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": paths, "PYTHONUNBUFFERED": "1"}
     if stage is TRAINER:
         environment |= TRAINER_SETTINGS
+        shutil.rmtree(ROOT / TRAINER_SETTINGS["OUT"], ignore_errors=True)  # what another driver or vLLM has left
     log = RESULTS / f"gpu_check_{stage.name}.txt"
     begin = time.monotonic()
     with log.open("wb") as file:

@@ -32,7 +32,39 @@ setup_for_device() { # [EXTRAS], such as test
 }
 
 setup_env() { # EXTRAS, such as gpu or cpu,test
-    local extras=$1 venv=${VIRTUAL_ENV:-${VENV:-$SETUP_ROOT/.venv}} base
+    local extras=$1 venv=${VIRTUAL_ENV:-${VENV:-$SETUP_ROOT/.venv}}
+    [[ $venv == /* ]] || venv=$PWD/$venv
+    local lock
+    lock=$(setup_lock "$venv")
+    _take "$lock"
+    _setup_env "$extras" "$venv"
+    rm -rf "$lock"
+}
+
+# Print the folder that says that an environment is being installed on this machine.
+setup_lock() { # FOLDER
+    echo "${TMPDIR:-/tmp}/verl_resrl_setup-$(id -u)-$(cksum <<<"$1" | tr ' ' -)"
+}
+
+# One installation at a time: two that write into one environment leave half of each.
+_take() { # LOCK
+    local owner told=
+    until mkdir "$1" 2>/dev/null; do
+        owner=$(cat "$1/pid" 2>/dev/null) || :
+        if [[ -n $owner ]] && ! kill -0 "$owner" 2>/dev/null; then
+            rm -rf "$1" # of one that was stopped
+            continue
+        fi
+        [[ -n $told ]] ||
+            echo "setup: waiting for another installation (process ${owner:-unknown}; if there is none, delete $1)"
+        told=1
+        sleep 1
+    done
+    echo $$ >"$1/pid"
+}
+
+_setup_env() { # EXTRAS FOLDER
+    local extras=$1 venv=$2 base
     SETUP_LOG=$venv/verl_resrl_setup.log
     PYTHON=$venv/bin/python
     if [[ ! -x $PYTHON ]] || ! "$PYTHON" -m pip --version >/dev/null 2>&1; then
@@ -55,7 +87,7 @@ setup_env() { # EXTRAS, such as gpu or cpu,test
     _check_pip "$venv"
     # until this installation is whole, none that it may change counts as such; another setup.py makes others out of date
     local whole
-    whole=$(grep -F " $(cksum <"$SETUP_ROOT/setup.py")" "$stamps" 2>/dev/null) || :
+    whole=$(grep -F " $(cksum <"$SETUP_ROOT/setup.py") $SETUP_ROOT" "$stamps" 2>/dev/null) || :
     rm -f "$stamps"
     _install "$extras"
     printf '%s\n%s\n' "$whole" "$(_stamp "$extras")" >"$stamps"
@@ -84,14 +116,18 @@ _create_venv() { # PYTHON FOLDER; also completes one that was stopped half way
     "$1" -m venv "$2" && "$2/bin/python" -m pip --version
 }
 
-# One line that names what an installation depends on. Sources are not part of it: the install is editable.
+# One line that names what an installation depends on. Of the sources the folder alone: the install is editable.
 _stamp() { # EXTRAS
-    echo "$1 ${TORCH_VERSION:-default} $(cksum <"$SETUP_ROOT/setup.py")"
+    echo "$1 ${TORCH_VERSION:-default} $(cksum <"$SETUP_ROOT/setup.py") $SETUP_ROOT"
 }
 
 _check_disk() { # FOLDER EXTRAS; the folder need not exist yet
-    local folder=$1 need=$CPU_GB free
+    local folder=$1 need=$CPU_GB free there
     [[ $2 != gpu* ]] || need=$GPU_GB
+    if [[ -d $1 ]]; then # what it has already needs no room
+        there=$(($(du -sk "$1" | awk '{print $1}') / 1024 / 1024))
+        need=$((there < need ? need - there : 1))
+    fi
     while [[ ! -d $folder ]]; do folder=$(dirname "$folder"); done
     free=$(($(df -Pk "$folder" | awk 'END{print $4}') / 1024 / 1024))
     ((free >= need)) ||

@@ -21,6 +21,9 @@ wants_gpu() {
             ;;
         *) _fail "DEVICE=$DEVICE: set it to cpu, or not at all to use an NVIDIA GPU where there is one" ;;
     esac
+    if [[ ${CUDA_VISIBLE_DEVICES-all} == "" || ${CUDA_VISIBLE_DEVICES-all} == -1 ]]; then
+        return 1 # hidden by the user
+    fi
     command -v nvidia-smi >/dev/null 2>&1 || return 1
     found=$(nvidia-smi -L 2>&1) || :
     [[ $found != *"GPU "* ]] || return 0

@@ -19,6 +19,8 @@ HERE = Path(__file__).resolve().parent
 ACCELERATORS = ("GPU", "NPU")  # Ray's names for them
 STOPPED = 143  # exit code of a job that somebody stopped, as of a process that SIGTERM ended
 POLL_SECONDS = 1.0
+PATIENCE = 300  # polls without an answer
+LOST = (ConnectionError, RuntimeError)  # what Ray's client raises when a connection breaks
 
 
 class SubmitError(Exception):
@@ -86,6 +88,7 @@ def submit(script: Path, arguments: Sequence[str], environment: Mapping[str, str
         SubmitError: the cluster cannot be reached, or is too small.
     """
     try:
+        from ray.exceptions import AuthenticationError
         from ray.job_submission import JobSubmissionClient
         from ray.util.state import list_nodes
     except ModuleNotFoundError as error:
@@ -99,16 +102,19 @@ def submit(script: Path, arguments: Sequence[str], environment: Mapping[str, str
             entrypoint=shlex.join(["bash", str(HERE / "in_folder.sh"), str(script.resolve())]),
             runtime_env={"env_vars": job_environment(environment, str(Path.cwd()), arguments)},
         )
-    except (ConnectionError, RuntimeError) as error:
-        raise SubmitError(f"RAY_API_SERVER_ADDRESS={address}: {' '.join(str(error).split())[:300]}") from None
+    except (*LOST, AuthenticationError) as error:
+        raise SubmitError(f"RAY_API_SERVER_ADDRESS={address}: {_one_line(error)}") from None
     hints = f"the job {job} goes on: `ray job logs --follow {job}` watches it, `ray job stop {job}` ends it"
     print(f"submitted as {job}", file=sys.stderr, flush=True)
     if environment.get("NO_WAIT"):
         print(hints, file=sys.stderr)
         return 0
     try:
-        asyncio.run(_follow(client, job))
-        return _exit_code(client, job)
+        try:
+            asyncio.run(_follow(client, job))
+        except LOST as error:
+            print(f"the log cannot be followed any more ({_one_line(error)}); {hints}", file=sys.stderr, flush=True)
+        return _exit_code(client, job, hints)
     except KeyboardInterrupt:
         print(f"\nstopped watching; {hints} (RAY_API_SERVER_ADDRESS={address})", file=sys.stderr)
         return 130
@@ -119,10 +125,23 @@ async def _follow(client: Any, job: str) -> None:
         print(text, end="", flush=True)
 
 
-def _exit_code(client: Any, job: str) -> int:
-    while not (
-        details := client.get_job_info(job)
-    ).status.is_terminal():  # the log ended first, or could not be followed
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _exit_code(client: Any, job: str, hints: str) -> int:
+    """Wait for the end of a job whose log has ended, or cannot be followed any more."""
+    lost = 0
+    while True:
+        try:
+            details, lost = client.get_job_info(job), 0
+        except LOST as error:
+            lost += 1
+            if lost == PATIENCE:
+                raise SubmitError(f"the cluster does not answer any more ({_one_line(error)}); {hints}") from None
+        else:
+            if details.status.is_terminal():
+                break
         time.sleep(POLL_SECONDS)
     status = str(details.status)
     if status == "SUCCEEDED":

@@ -121,7 +121,8 @@ def next_metrics(folder: Path) -> Path:
     Args:
         folder: of the run.
     """
-    return folder / "metrics" / f"{len(list((folder / 'metrics').glob('*.jsonl'))):04}.jsonl"
+    taken = [int(file.stem) for file in (folder / "metrics").glob("*.jsonl") if file.stem.isdecimal()]
+    return folder / "metrics" / f"{max(taken, default=-1) + 1:04}.jsonl"
 
 
 def train(command: Sequence[str], folder: Path, steps: int, phase: Progress, keep_older: bool = False) -> None:

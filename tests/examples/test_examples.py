@@ -154,6 +154,27 @@ def test_knobs_and_arguments_arrive(recorder: Path, tmp_path: Path) -> None:
     assert config.trainer.default_local_dir == f"{Path.cwd()}/o ut/checkpoints"
 
 
+def test_every_named_file_arrives(recorder: Path) -> None:
+    given = json.loads(
+        start(
+            EXAMPLES / "math" / "run_resrl_qwen3_4b.sh",
+            PYTHON=str(recorder),
+            TRAIN_FILES="/a.parquet\n/b.parquet '/c d.parquet'",
+            VAL_FILES='"/it\'s.parquet"',
+        ).stdout
+    )
+    config = dry_run.compose_config([text for text in given if not text.startswith("--")])
+    assert config.data.train_files == ["/a.parquet", "/b.parquet", "/c d.parquet"]
+    assert config.data.val_files == ["/it's.parquet"]
+
+
+def test_an_attempt_takes_the_log_of_no_other(recorder: Path, tmp_path: Path) -> None:
+    train_in_name_only(recorder, "resrl", 0, 1, tmp_path / "out")
+    (tmp_path / "out" / "metrics" / "0000.jsonl").rename(tmp_path / "out" / "metrics" / "0008.jsonl")
+    train_in_name_only(recorder, "resrl", 0, 2, tmp_path / "out")
+    assert sorted(file.name for file in (tmp_path / "out" / "metrics").iterdir()) == ["0008.jsonl", "0009.jsonl"]
+
+
 def test_real_run_checks_and_then_starts_verl(recorder: Path, tmp_path: Path) -> None:
     script = EXAMPLES / "math" / "run_grpo_qwen3_4b.sh"
     result = start(script, PYTHON=str(recorder), DRY_RUN="", OUT=str(tmp_path / "out"))
@@ -212,6 +233,7 @@ def test_sandbox_fusion_reaches_the_reward(recorder: Path) -> None:
     ("knobs", "named"),
     [
         ({"VERL_ARGS": "'a"}, "VERL_ARGS='a has unbalanced quotes"),
+        ({"TRAIN_FILES": "it's.parquet"}, "TRAIN_FILES=it's.parquet has unbalanced quotes"),
         ({"METHOD": "ppo"}, None),  # the script says which method it is
     ],
 )

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``scripts/setup_env.sh`` on machines of stand-ins: what it installs, and one line for what goes wrong."""
 
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -158,6 +160,57 @@ def test_what_a_failed_installation_may_have_changed_is_not_taken_for_whole(mach
     error(machine.run("setup_for_device test"))
     machine.run("setup_for_device")
     assert machine.pip_commands().count(f"install -e {ROOT}[cpu]") == 2
+
+
+def test_an_environment_of_another_clone_is_installed_anew(machine: Machine, tmp_path: Path) -> None:
+    """The installation is editable: the environment has the sources of one clone."""
+    machine.run("setup_for_device")
+    other = tmp_path / "other"
+    shutil.copytree(ROOT / "scripts", other / "scripts")
+    shutil.copy(ROOT / "setup.py", other)
+    shutil.copy(ROOT / "requirements-gpu.txt", other)
+    machine.run(f"source {other}/scripts/setup_env.sh; setup_for_device")
+    assert machine.pip_commands()[-1] == f"install -e {other}[cpu]"
+    machine.run("setup_for_device")
+    assert machine.pip_commands()[-1] == f"install -e {ROOT}[cpu]"
+
+
+def test_what_is_there_already_needs_no_room(machine: Machine) -> None:
+    add_command(machine.commands, "df", "#!/bin/sh\necho head; echo /dev/sda 100 50 2097152 50% /\n")
+    add_command(machine.commands, "du", f"#!/bin/sh\necho 2200000 {machine.venv}\n")
+    assert machine.run("setup_for_device").returncode == 0
+
+
+def test_a_second_installation_waits_for_the_first(machine: Machine) -> None:
+    lock = Path(machine.run(f"setup_lock {machine.venv}").stdout.strip())
+    lock.mkdir()
+    (lock / "pid").write_text(str(os.getpid()))
+    told = f'echo() {{ builtin echo "$@"; [[ $* != *waiting* ]] || touch {lock}/told; }}'
+    done = machine.run(f"{told}; setup_for_device & until [[ -e {lock}/told ]]; do sleep 0.1; done; rm -r {lock}; wait")
+    assert f"setup: waiting for another installation (process {os.getpid()}; " in done.stdout
+    assert f"install -e {ROOT}[cpu]" in machine.pip_commands()
+    assert not lock.exists()
+
+
+def test_an_installation_that_was_killed_is_not_waited_for(machine: Machine) -> None:
+    lock = Path(machine.run(f"setup_lock {machine.venv}").stdout.strip())
+    lock.mkdir()
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    (lock / "pid").write_text(str(gone.pid))
+    assert "waiting" not in machine.run("setup_for_device").stdout
+    assert f"install -e {ROOT}[cpu]" in machine.pip_commands()
+
+
+def test_a_folder_that_is_relative_is_that_of_the_caller(machine: Machine, tmp_path: Path) -> None:
+    done = machine.run(f"cd {tmp_path}; setup_for_device; echo $PYTHON", VENV="venv")
+    assert done.stdout.splitlines()[-1] == f"{tmp_path}/venv/bin/python"
+
+
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_a_gpu_that_is_hidden_is_not_wanted(gpu_machine: Machine, hidden: str) -> None:
+    gpu_machine.run("setup_for_device", CUDA_VISIBLE_DEVICES=hidden)
+    assert gpu_machine.pip_commands()[-1] == f"install -e {ROOT}[cpu]"
 
 
 def test_too_little_room_is_told_before_anything_is_made(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from verl_resrl.doctor.finding import Problem
 
+ADVICE = "install verl_resrl into the Python of every node, and set VERL_USE_EXTERNAL_PLUGINS nowhere"
+
 
 def check_ray_worker() -> str:
     """Start Ray (or connect to the cluster in RAY_ADDRESS) and look into a worker process."""
@@ -21,15 +23,15 @@ def check_ray_worker() -> str:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
     try:
         python, loaded, estimators = ray.get(ray.remote(num_cpus=1)(_look).remote())
+    except ray.exceptions.RayTaskError as error:
+        last = str(error).strip().splitlines()[-1]
+        raise Problem(f"a worker{f' of the cluster {cluster}' if cluster else ''} fails: {last}", ADVICE) from None
     finally:
         if not already:
             ray.shutdown()
     where = f"a worker of the cluster {cluster}" if cluster else "a worker"
     if not loaded or "resrl" not in estimators:
-        raise Problem(
-            f"{where} ({python}) does not load it",
-            "install verl_resrl into the Python of every node, and set VERL_USE_EXTERNAL_PLUGINS nowhere",
-        )
+        raise Problem(f"{where} ({python}) does not load it", ADVICE)
     return f"loaded in {where}"
 
 
