@@ -305,6 +305,13 @@ def test_wrong_setting_ends_with_one_line(
     assert named in line
 
 
+def test_files_of_other_formats_are_left_to_verl(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("{}")
+    assert dry_run.check_data(str(tmp_path / "rows.jsonl"), missing_ok=False) == [
+        f"{tmp_path}/rows.jsonl: not looked into, only parquet files are"
+    ]
+
+
 def test_data_that_is_there_is_counted(
     commands: dict[str, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The code reward: right and wrong programs, and programs that attack the machine they run on."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -53,6 +55,10 @@ PROGRAMS = [
     ("def plus(a, b):\n    return sum(a) + b", ADD, "error"),
     ("def square(x):\n    return times(x, x)", CHECK, "right"),
     ("def square(x):\n    return x", CHECK, "error"),
+    ("from __future__ import annotations\ndef square(x: Number):\n    return times(x, x)", CHECK, "right"),
+    ("print(int(pow(int(input()), 2)) if deepcopy([ascii_lowercase]) else gcd(1, 2))", SQUARE, "right"),
+    ("def f(n):\n    return n and 1 + f(n - 1)\nf(9000)\nprint(int(input()) ** 2)", SQUARE, "right"),
+    ("def add(a, b):\n    return datetime.datetime(1, 1, 1).year * (sum(a) + b)", ADD, "right"),
     ("import os\nos._exit(0)", CHECK, "wrong_answer"),
     ("import sys\nsys.exit(0)", CHECK, "wrong_answer"),
 ]
@@ -275,12 +281,19 @@ def test_limits_hold_without_bubblewrap(name: str) -> None:
 
 
 class Fusion(BaseHTTPRequestHandler):
-    """A server that speaks sandbox-fusion's protocol, and says of every program that it wrote 9."""
+    """A server that speaks sandbox-fusion's protocol: it runs the program, without a sandbox."""
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        finished = b'{"status": "Finished", "return_code": 0, "stdout": "9\\n", "stderr": ""}'
-        body = b'{"status": "Success", "compile_result": null, "run_result": %s}' % finished
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        command = [sys.executable, "-I", "-c", request["code"]]
+        try:
+            done = subprocess.run(
+                command, input=request["stdin"], capture_output=True, text=True, timeout=request["run_timeout"]
+            )
+            result = {"status": "Finished", "return_code": done.returncode, "stdout": done.stdout, "stderr": ""}
+        except subprocess.TimeoutExpired:
+            result = {"status": "TimeLimitExceeded", "return_code": None, "stdout": "", "stderr": ""}
+        body = json.dumps({"status": "Success", "compile_result": None, "run_result": result}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.end_headers()
@@ -290,12 +303,29 @@ class Fusion(BaseHTTPRequestHandler):
         pass
 
 
-def test_sandbox_fusion_judges_when_it_is_named() -> None:
+@pytest.fixture(scope="module")
+def fusion() -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), Fusion)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/run_code"
-    nine = Tests(inputs=("3\n",), outputs=("9\n",)).to_json()
-    assert compute_score("x", block("print(0)"), nine, sandbox_fusion_url=url)["status"] == "right"
-    assert compute_score("x", block("print(0)"), SQUARE, sandbox_fusion_url=url)["status"] == "wrong_answer"
+    yield f"http://127.0.0.1:{server.server_address[1]}/run_code"
     server.shutdown()
     server.server_close()
+
+
+ENDLESS = ("while True: pass", SQUARE, "timeout")
+NAMES = Tests(inputs=('"ab"',), outputs=('"AB"',), fn_name="upper").to_json()
+BLANKS = Tests(inputs=("1",), outputs=("0.500",)).to_json()
+
+
+@pytest.mark.parametrize(
+    ("program", "truth", "status"),
+    [*PROGRAMS, ENDLESS, ("def upper(x):\n    return x.upper()", NAMES, "right"), ("print('0.50 ')", BLANKS, "right")],
+)
+def test_a_server_judges_as_the_sandbox_does(program: str, truth: str, status: str, fusion: str) -> None:
+    result = compute_score("x", block(program), truth, sandbox_fusion_url=fusion, cpu_seconds=2.0)
+    assert result["status"] == status
+
+
+def test_a_server_that_is_not_there_is_no_wrong_answer() -> None:
+    with pytest.raises(SandboxError, match=r"server at http://127\.0\.0\.1:9/run_code did not run a program"):
+        compute_score("x", block("print(9)"), SQUARE, sandbox_fusion_url="http://127.0.0.1:9/run_code")

@@ -152,7 +152,10 @@ ROWS: dict[str, list[dict[str, Any]]] = {
             "metadata": {"func_name": None},
         },
         {"problem": "P2", "tests": json.dumps({"inputs": ["1\n"], "outputs": ["2\n"]})},
-        {"problem": "P3", "tests": json.dumps({"fn_name": "add", "inputs": [[1, [2]]], "outputs": [[3]]})},
+        {
+            "problem": "P3",
+            "tests": json.dumps({"fn_name": "add", "inputs": [[1, [2]], ["a"]], "outputs": [[3], "it's"]}),
+        },
     ],
 }
 EXPECTED: dict[str, list[Any]] = {  # ground truths
@@ -176,7 +179,11 @@ EXPECTED: dict[str, list[Any]] = {  # ground truths
             prefix="from typing import List\n\n\ndef f(x: int) -> int:\n    '''Double.'''\n",
         )
     ],
-    "deepcoder": [Tests(("1\n",), ("2\n",)), Tests(("1\n",), ("2\n",)), Tests(("1\n[2]",), ("3",), fn_name="add")],
+    "deepcoder": [
+        Tests(("1\n",), ("2\n",)),
+        Tests(("1\n",), ("2\n",)),
+        Tests(("1\n[2]", '"a"'), ("3", '"it\'s"'), fn_name="add"),
+    ],
 }
 
 
@@ -218,11 +225,14 @@ def test_prompts_say_what_the_judge_wants(tmp_path: Path) -> None:
     assert "standard input" in program
     assert "```python\nclass Solution:" in function
     assert made("codeforces", tmp_path)[0]["extra_info"]["rating"] == 800
+    program, _, function = (row["prompt"][0]["content"] for row in made("deepcoder", tmp_path))
+    assert "standard input" in program
+    assert "Write a Python function `add`" in function
 
 
 def test_parquet_and_folders_are_read_too(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
-    for part in ("primeintellect", "lcbv5", "codeforces"):
+    for part in ("primeintellect", "taco", "lcbv5", "codeforces"):  # lcbv5 is LiveCodeBench, on which is tested
         (clone / part).mkdir(parents=True)
         split = "test" if part == "codeforces" else "train"
         table = pa.Table.from_pylist([{"problem": part, "tests": '[{"input": "1", "output": "2"}]'}])
@@ -231,7 +241,7 @@ def test_parquet_and_folders_are_read_too(tmp_path: Path) -> None:
     prompts = [
         row["prompt"][0]["content"] for row in pq.read_table(tmp_path / "data" / "deepcoder.parquet").to_pylist()
     ]
-    assert [prompt.split("\n")[0] for prompt in prompts] == ["lcbv5", "primeintellect"]
+    assert [prompt.split("\n")[0] for prompt in prompts] == ["primeintellect", "taco"]
 
 
 @pytest.mark.parametrize(
@@ -247,6 +257,11 @@ def test_parquet_and_folders_are_read_too(tmp_path: Path) -> None:
         ("livecodebench", {"private_test_cases": "nonsense"}, "row 1: field 'private_test_cases' cannot be unpacked"),
         ("deepcoder", {"tests": "[]"}, "row 1: the row has no tests"),
         ("deepcoder", {"tests": '[{"input": "1"}]'}, "row 1: a test is malformed: KeyError 'output'"),
+        (
+            "deepcoder",
+            {"tests": '[{"input": "no JSON", "output": "1", "fn_name": "f"}]'},
+            "row 1: a test is malformed: JSONDecodeError",
+        ),
     ],
 )
 def test_schema_error_names_row_and_field(name: str, change: dict[str, Any], named: str, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from verl_resrl.integration.start_data import StartError, check_files
 from verl_resrl.integration.start_resume import check_resume
 from verl_resrl.tasks.length_reward import LengthScale
 
+OTHER_FORMATS = (".json", ".jsonl")  # that verl reads
 SHOWN = (
     "algorithm.adv_estimator",
     "resrl",
@@ -152,7 +153,7 @@ def check_data(files: Any, missing_ok: bool) -> list[str]:
         missing_ok: whether a file that is not there is no error.
 
     Returns:
-        A line about each file.
+        A line about each file; those of verl's other formats are only said to be there.
 
     Raises:
         DryRunError: a file is missing, is no parquet file or is empty.
@@ -164,6 +165,9 @@ def check_data(files: Any, missing_ok: bool) -> list[str]:
             if not missing_ok:
                 raise DryRunError(f"{path}: no such file; docs/reproduction.md says what makes it")
             lines.append(f"{path}: not there yet, docs/reproduction.md says what makes it")
+            continue
+        if path.suffix in OTHER_FORMATS:
+            lines.append(f"{path}: not looked into, only parquet files are")
             continue
         try:
             table = pq.ParquetFile(path)

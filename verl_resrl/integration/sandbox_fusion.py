@@ -1,43 +1,40 @@
 # Copyright 2026 The verl_resrl authors
 # SPDX-License-Identifier: Apache-2.0
-"""Programs judged by a sandbox-fusion server, through verl's client; ``tasks.code_reward`` finds it by entry point."""
+"""Programs run by a sandbox-fusion server, through verl's client; ``tasks.code_reward`` finds it by entry point."""
 
-import json
-import logging
+import math
 import threading
-from functools import cache
 
-from verl.utils.reward_score.sandbox_fusion import compute_score
+from verl.utils.reward_score.sandbox_fusion.utils import call_sandbox_api
 
-from verl_resrl.tasks.code_reward import Tests
+from verl_resrl.tasks.sandbox import Limits, Mode, Outcome, SandboxError, whole_program
 
-logger = logging.getLogger(__name__)
+_requests = threading.Semaphore(8)  # at a time, of each of verl's processes that judge
 
 
-def judge_remotely(program: str, tests: Tests, url: str, memory_bytes: int) -> str:
-    """Run a program on its tests on a server.
+def judge_remotely(program: str, stdin: str, mode: Mode, url: str, limits: Limits) -> Outcome:
+    """Run a program on a server, as ``sandbox.run`` does here; what it wrote is judged here too.
 
     Args:
         program: Python source.
-        tests: what it must pass.
+        stdin: what it reads.
+        mode: see ``sandbox_child``.
         url: of the server.
-        memory_bytes: of a process.
+        limits: time and memory; the server has its own for the rest.
 
-    Returns:
-        "right", "wrong_answer", or "sandbox_error" if the server failed.
+    Raises:
+        SandboxError: the server did not run it.
     """
-    completion = f"```python\n{tests.prefix}\n{program}\n```"
-    given = json.loads(tests.to_json())
-    share, details = compute_score(url, _slots(), memory_bytes >> 20, completion, given)
-    failures = [
-        detail for detail in details if detail.get("status") in ("api_error", "sandbox_error", "internal_error")
-    ]
-    if failures:
-        logger.error("code reward: the sandbox-fusion server at %s did not judge an answer: %s", url, failures[0])
-        return "sandbox_error"
-    return "right" if share == 1.0 else "wrong_answer"
-
-
-@cache
-def _slots() -> threading.Semaphore:
-    return threading.Semaphore(8)  # requests at a time, of each of verl's processes that judge
+    seconds = math.ceil(limits.cpu_seconds)
+    with _requests:
+        answer, error = call_sandbox_api(
+            url, whole_program(program, mode), stdin, seconds, seconds, limits.memory_bytes >> 20
+        )
+    result = (answer or {}).get("run_result") or {}
+    if error is not None or not result:
+        why = error or f"it answered {str(answer)[:200]}"
+        raise SandboxError(f"the sandbox-fusion server at {url} did not run a program: {why}")
+    if result.get("status") == "TimeLimitExceeded":
+        return Outcome("timeout", "")
+    finished = result.get("status") == "Finished" and result.get("return_code") == 0
+    return Outcome("ok" if finished else "error", result.get("stdout") or "")

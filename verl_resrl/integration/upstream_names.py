@@ -173,7 +173,11 @@ NAMES = (
         ("data_source", "solution_str", "ground_truth"),
         (DEFAULT_REWARD, "integration.last_words"),
     ),
-    Name("verl.utils.reward_score.sandbox_fusion:compute_score", (), (SANDBOX_FUSION,)),
+    Name(
+        "verl.utils.reward_score.sandbox_fusion.utils:call_sandbox_api",
+        ("sandbox_fusion_url", "code", "stdin", "compile_timeout", "run_timeout", "memory_limit_mb"),
+        (SANDBOX_FUSION,),
+    ),
     # the command
     Name("verl.trainer.main_ppo:main", (), (QUICKSTART,)),
     Name(

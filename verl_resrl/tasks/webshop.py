@@ -11,6 +11,7 @@ development, the rest for training.
 import argparse
 import functools
 import itertools
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from verl_resrl.tasks.text_environment import INSTRUCTION, Observation
 
 INSTALL = "WebShop is not a package: follow the setup of github.com/princeton-nlp/WebShop and put it on PYTHONPATH"
 SOURCE = "webshop"
+SEED = 233  # of what the shop draws; it has this one itself, for the order of goals
 TEST_GOALS, DEVELOPMENT_END = 500, 1500
 HINT = " To look for a product write search[your words] as the action; there is one goal, to buy the right product."
 
@@ -46,7 +48,17 @@ class WebShop:
         self._env = environment(observation_mode="text", server=server, session_prefix=prefix, **options)
 
     def reset(self, task: Mapping[str, Any]) -> Observation:
-        """Open the shop with the instruction of a goal."""
+        """Open the shop with the instruction of a goal.
+
+        Raises:
+            ValueError: there is no such goal.
+        """
+        goals = len(self._env.server.goals)
+        if not 0 <= int(task["goal"]) < goals:
+            raise ValueError(
+                f"WebShop: goal {task['goal']} of the data, and {goals} goals are loaded: prepare the data with "
+                f"--goals {goals}"
+            )
         text, _ = self._env.reset(session=int(task["goal"]))
         return Observation(text, self._actions())
 
@@ -73,7 +85,13 @@ def _shared_server(**options: Any) -> tuple[Any, Any]:
         from web_agent_site.envs.web_agent_text_env import WebAgentTextEnv
     except ImportError as error:
         raise ImportError(f"{INSTALL} ({error})") from None
-    return WebAgentTextEnv, WebAgentTextEnv(observation_mode="text", **options).server
+    # it draws prices and the bounds of the goals by chance: the same ones in every process and run
+    state = random.getstate()
+    random.seed(SEED)
+    try:
+        return WebAgentTextEnv, WebAgentTextEnv(observation_mode="text", **options).server
+    finally:
+        random.setstate(state)
 
 
 def prepare(out: Path, goals: int, limit: int | None = None) -> dict[str, Path]:

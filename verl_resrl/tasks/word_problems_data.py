@@ -20,6 +20,7 @@ LOSS = ("gives {value} to a friend", "loses {value}", "sells {value}", "gives aw
 QUESTION = ("How many {things} does {who} have now?", "How many {things} are left?", "How many {things} are there now?")
 SENTENCE = ("{step}.", "{who} has {step} {things}.", "That makes {step} {things}.")
 MOST_EVENTS, SMALLEST, LARGEST = 3, 4, 80  # so that a model of 135M parameters is sometimes right
+PATIENCE = 100_000  # draws without a new problem
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,23 @@ def generate_problems(
 
     Returns:
         Training problems, held-out problems.
+
+    Raises:
+        ValueError: there are not that many.
     """
     rng = random.Random(seed)
     found: dict[object, list[Term]] = {}
+    drawn = 0
     while len(found) < train + test:
         terms = _draw(rng, events, scale)
-        found.setdefault(_numbers(terms), terms)
+        drawn += 1
+        if found.setdefault(_numbers(terms), terms) is terms:
+            drawn = 0
+        elif drawn == PATIENCE:
+            raise ValueError(
+                f"word problems: {train} + {test} wanted, and {PATIENCE} draws after the first {len(found)} gave none "
+                "that is new: take more events or a larger scale"
+            )
     words = random.Random(f"{seed} words")
     problems = [_tell(terms, words) for terms in found.values()]
     return problems[test:], problems[:test]

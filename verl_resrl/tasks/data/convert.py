@@ -15,6 +15,10 @@ from verl_resrl.tasks.math_gold import check_ground_truth
 
 BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
 STDIN = "Write a Python program from standard input to standard output. Put it in one ```python block."
+NAMED_FUNCTION = (
+    "Write a Python function `{name}` that does this, with all imports and helpers that it needs, in one ```python "
+    "block."
+)
 FUNCTION = "Complete this code in Python, with all imports and helpers that it needs, in one ```python block."
 
 
@@ -117,7 +121,8 @@ def live_code_bench(row: Mapping[str, Any]) -> Task:
     cases = [*_json(row, "public_test_cases"), *_private_tests(field(row, "private_test_cases"))]
     name = json.loads(row.get("metadata") or "{}").get("func_name")
     tests = _tests(cases, name)
-    return Task(_code_prompt(field(row, "question_content"), row.get("starter_code")), tests, field(row, "question_id"))
+    prompt = _code_prompt(field(row, "question_content"), row.get("starter_code"), name)
+    return Task(prompt, tests, field(row, "question_id"))
 
 
 def codeforces(row: Mapping[str, Any]) -> Task | None:
@@ -131,7 +136,9 @@ def codeforces(row: Mapping[str, Any]) -> Task | None:
     parts += [f"Example input:\n{e['input']}\nExample output:\n{e['output']}" for e in row.get("examples") or ()]
     parts += [f"Note:\n{row['note']}"] if row.get("note") else []
     rating = row.get("rating")
-    return Task(_code_prompt("\n\n".join(parts), None), _tests(cases, None), field(row, "id"), rating and int(rating))
+    return Task(
+        _code_prompt("\n\n".join(parts), None, None), _tests(cases, None), field(row, "id"), rating and int(rating)
+    )
 
 
 def deep_coder(row: Mapping[str, Any]) -> Task:
@@ -143,12 +150,14 @@ def deep_coder(row: Mapping[str, Any]) -> Task:
         pairs = zip(field(cases, "inputs", list), field(cases, "outputs", list), strict=True)
         cases = [{"input": given, "output": wanted} for given, wanted in pairs]
     name = name or next((case["fn_name"] for case in cases if case.get("fn_name")), None)
-    return Task(_code_prompt(field(row, "problem"), row.get("starter_code")), _tests(cases, name))
+    return Task(_code_prompt(field(row, "problem"), row.get("starter_code"), name), _tests(cases, name))
 
 
-def _code_prompt(question: str, starter: str | None) -> str:
+def _code_prompt(question: str, starter: str | None, name: str | None) -> str:
     if starter and starter.strip():
         return f"{question.strip()}\n\n{FUNCTION}\n\n```python\n{starter.strip()}\n```"
+    if name is not None:  # which the tests call
+        return f"{question.strip()}\n\n{NAMED_FUNCTION.format(name=name)}"
     return f"{question.strip()}\n\n{STDIN}"
 
 
@@ -167,12 +176,24 @@ def _tests(cases: list[Mapping[str, Any]], name: str | None) -> str:
 
 def _arguments(given: Any) -> str:
     """One JSON value a line: LiveCodeBench has that as text, others have a list of values."""
-    return given if isinstance(given, str) else "\n".join(json.dumps(value) for value in given)
+    if not isinstance(given, str):
+        return "\n".join(json.dumps(value) for value in given)
+    for line in given.splitlines():
+        json.loads(line)
+    return given
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _result(wanted: Any) -> str:
-    """JSON of a result: LiveCodeBench has that as text, others have the value in a list."""
-    if isinstance(wanted, str):
+    """JSON of a result: LiveCodeBench has that as text, others have the value in a list, or a plain text."""
+    if isinstance(wanted, str) and _is_json(wanted):
         return wanted
     return json.dumps(wanted[0] if isinstance(wanted, list) and len(wanted) == 1 else wanted)
 

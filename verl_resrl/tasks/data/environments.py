@@ -55,7 +55,10 @@ def _bfcl(out: Path, local: Path | None, limit: int | None) -> dict[str, Path]:
 
 
 def _textworld(out: Path, local: Path | None, limit: int | None) -> dict[str, Path]:
-    return textworld_data.prepare(out) if limit is None else textworld_data.prepare(out, limit, limit)
+    train, test = (
+        number if limit is None else min(limit, number) for number in (textworld_data.TRAIN, textworld_data.TEST)
+    )
+    return textworld_data.prepare(out, train, test)
 
 
 ENVIRONMENTS = {

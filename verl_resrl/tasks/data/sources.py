@@ -181,8 +181,9 @@ SOURCES: dict[str, Source] = {
             ability="code",
             convert=convert.deep_coder,
             train=True,
-            configs=("primeintellect", "taco", "lcbv5"),
-            note="16,252 + 7,436 + 599 rows; our choice: which training set the paper used is not known to us",
+            configs=("primeintellect", "taco"),  # not lcbv5: problems of livecodebench, May 2023 to July 2024
+            note="16,252 + 7,436 rows, without the 599 of LiveCodeBench, which is for tests; our choice: the paper's "
+            "training set is not known to us",
         ),
     )
 }
