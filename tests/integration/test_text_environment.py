@@ -211,7 +211,11 @@ def test_episode_ends_at_its_limits(games: Path, config: DictConfig, tokenizer: 
     limited.actor_rollout_ref.rollout.agent.max_tokens_per_turn = 3
     output, server = play(TextEnvironmentLoop, limited, tokenizer, row, in_turn(["look"] * 9))
     assert server.limits == [3, 3]
-    assert spoken(output, tokenizer)[0] == ["loo", "loo"]
+    model, others = spoken(output, tokenizer)
+    assert model == ["loo", "loo"]
+    assert others[0].startswith(f"{END}\n<|im_start|>user\n")  # as the template has it after every turn
+    assert output.response_logprobs is not None
+    assert len(output.response_logprobs) == len(output.response_mask) == len(output.response_ids)
 
     limited.actor_rollout_ref.rollout.agent.max_steps = 9
     limited.actor_rollout_ref.rollout.response_length = 20
@@ -294,7 +298,8 @@ class StandInShop:
 
     def __init__(self, **options: Any) -> None:
         self.made.append(options)
-        self.server = options.get("server") or object()
+        # the server draws prices and bounds when it is made
+        self.server = options.get("server") or types.SimpleNamespace(goals=[random.random() for _ in range(1502)])
 
     def reset(self, session: int) -> tuple[str, None]:
         return f"Instruction: [SEP] goal {session} [SEP] Search", None
@@ -333,6 +338,15 @@ def test_webshop_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert first["server"] is second["server"]
     assert first["session_prefix"] != second["session_prefix"]
     assert env.reset({"goal": 7}) == Observation("Instruction: [SEP] goal 7 [SEP] Search", ("click[buy now]",))
+    with pytest.raises(ValueError, match=r"goal 1502 of the data, and 1502 goals are loaded: .*--goals 1502"):
+        env.reset({"goal": 1502})
+    drawn = first["server"].goals
+    webshop._shared_server.cache_clear()
+    random.seed(5)
+    expected = random.Random(5).random()
+    make_environment("webshop", {"num_products": 1000})
+    assert StandInShop.made[-1]["server"].goals == drawn  # in every process and run
+    assert random.random() == expected  # of whoever else draws
     assert env.step("search[") == Observation("That did not work (ValueError).", ("click[buy now]",))
     assert env.step("search[red shoes]") == Observation("page", ("click[buy now]",))
     assert env.step("click[other]") == Observation("page", reward=0.5, done=True)

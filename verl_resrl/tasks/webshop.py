@@ -45,6 +45,7 @@ class WebShop:
             options["file_path"] = file_path
         environment, server = _shared_server(**options)
         prefix = f"verl_resrl_{next(_session)}_"  # the server knows an episode by this and the number of its goal
+        self._goals = len(server.goals)
         self._env = environment(observation_mode="text", server=server, session_prefix=prefix, **options)
 
     def reset(self, task: Mapping[str, Any]) -> Observation:
@@ -53,11 +54,10 @@ class WebShop:
         Raises:
             ValueError: there is no such goal.
         """
-        goals = len(self._env.server.goals)
-        if not 0 <= int(task["goal"]) < goals:
+        if not 0 <= int(task["goal"]) < self._goals:
             raise ValueError(
-                f"WebShop: goal {task['goal']} of the data, and {goals} goals are loaded: prepare the data with "
-                f"--goals {goals}"
+                f"WebShop: goal {task['goal']} of the data, and {self._goals} goals are loaded: prepare the data with "
+                f"--goals {self._goals}"
             )
         text, _ = self._env.reset(session=int(task["goal"]))
         return Observation(text, self._actions())

@@ -61,6 +61,7 @@ class Conversation:
         self._log_probs: list[float] | None = None
         self._extra_fields: dict[str, Any] = {}
         self._turns = 0
+        self._cut_off = False
         self.metrics: dict[str, float] = {}
 
     @property
@@ -108,6 +109,8 @@ class Conversation:
         self._extra_fields = {**output.extra_fields, "min_global_steps": oldest}  # weights of the first turn
         self._turns += 1
         tokenizer: Any = self._loop.tokenizer
+        ended = output.token_ids and output.token_ids[-1] == tokenizer.eos_token_id
+        self._cut_off = len(output.token_ids) >= params["max_tokens"] and not ended
         return Said(list(output.token_ids), tokenizer.decode(output.token_ids, skip_special_tokens=True))
 
     async def reply(self, said: Said, messages: Sequence[Message]) -> bool:
@@ -123,13 +126,25 @@ class Conversation:
         before = [*self._messages, {"role": "assistant", "content": said.text}]
         after = [*before, *(dict(message) for message in messages)]
         merged, mask, log_probs = await self._loop.ct_merge_context_msg(
-            before, after, self._token_ids, self._mask, self._log_probs, tools=self._tools
+            before, after, *self._ended(), tools=self._tools
         )
         if len(mask) >= self._loop.rollout_config.response_length:
             return False
         self._messages, self._token_ids, self._mask, self._log_probs = after, merged.token_ids, mask, log_probs
+        self._cut_off = False
         self._turns += len(messages)
         return True
+
+    def _ended(self) -> tuple[list[int], list[int], list[float] | None]:
+        """Tokens, mask and log-probabilities with the end of a turn that was cut off, which nothing learns.
+
+        No template puts a message behind a turn that has no end.
+        """
+        tokenizer: Any = self._loop.tokenizer
+        if not self._cut_off or tokenizer.eos_token_id is None:
+            return self._token_ids, self._mask, self._log_probs
+        log_probs = None if self._log_probs is None else [*self._log_probs, 0.0]
+        return [*self._token_ids, tokenizer.eos_token_id], [*self._mask, 0], log_probs
 
     def output(self, reward: float, info: Mapping[str, float]) -> AgentLoopOutput:
         """Hand the conversation to verl.
