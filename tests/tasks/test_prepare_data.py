@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from verl_resrl.tasks.code_reward import Tests
+from verl_resrl.tasks.data import convert
 from verl_resrl.tasks.data.environments import ENVIRONMENTS
 from verl_resrl.tasks.data.prepare import SCHEMA, DataError, prepare
 from verl_resrl.tasks.data.sources import SOURCES
@@ -309,7 +310,9 @@ def test_count_and_checksum_are_verified(tmp_path: Path) -> None:
     assert "1 problems" in prepare(SOURCES["aime24"], tmp_path, rows, limit=1)
 
 
-def test_finished_file_is_left_alone_and_a_damaged_one_made_again(tmp_path: Path) -> None:
+def test_finished_file_is_left_alone_and_a_damaged_one_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, rows = replace(SOURCES["aime25"], rows=None), source_file(tmp_path, ROWS["aime25"])
     first = prepare(source, tmp_path, rows)
     target = tmp_path / "aime25.parquet"
@@ -320,6 +323,10 @@ def test_finished_file_is_left_alone_and_a_damaged_one_made_again(tmp_path: Path
     assert target.read_bytes() == content
     rows.write_text(json.dumps(ROWS["aime25"][0] | {"answer": "71"}))
     assert "there already" not in prepare(source, tmp_path, rows)
+    assert "there already" not in prepare(replace(source, configs=("other",)), tmp_path, rows)
+    (tmp_path / "convert.py").write_text("# another version")
+    monkeypatch.setattr(convert, "__file__", str(tmp_path / "convert.py"))
+    assert "there already" not in prepare(replace(source, configs=("other",)), tmp_path, rows)
     assert json.loads((tmp_path / "aime25.json").read_text())["rows"] == 1
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from verl_resrl.tasks.data import convert
 from verl_resrl.tasks.data.convert import SchemaError
 from verl_resrl.tasks.data.sources import Source
 
@@ -62,7 +63,13 @@ def prepare(
     target, note = folder / f"{source.name}.parquet", folder / f"{source.name}.json"
     files = None if local is None else _local_files(source, local)
     commit = (revision or source.revision) if files is None else None
-    wanted = {"source": source.hub if files is None else _state(files), "limit": limit, "revision": commit}
+    wanted: dict[str, Any] = {
+        "source": source.hub if files is None else _state(files),
+        "limit": limit,
+        "revision": commit,
+    }
+    # other prompts or ground truths of the same source
+    wanted |= {"converter": _file_sha256(Path(convert.__file__)), "parts": list(source.configs)}
     if not force and _is_done(target, note, wanted):
         return f"{target}: there already, checksum verified"
     rows = _hub_rows(source, revision or source.revision) if files is None else _local_rows(source, files)
