@@ -13,7 +13,7 @@ RESULTS = ROOT / "docs" / "results"
 sys.path.insert(0, str(ROOT / "examples" / "study"))
 
 # the folder is no package
-from tables import localisation_table, mechanism_table, results_table  # noqa: E402
+from tables import displacement_table, localisation_table, mechanism_table, results_table  # noqa: E402
 
 REPORTS = sorted(
     file.stem for file in RESULTS.glob("*.json") if file.stem.split("_")[0] not in ("localisation", "mechanism")
@@ -33,6 +33,11 @@ def test_tables_are_those_of_the_reports(report: str) -> None:
     methods = list(dict.fromkeys(row["method"] for row in numbers["results"]))
     head, _, *rows = results_table(numbers, methods).splitlines()
     assert any(table[0] == head and sorted(table[2:]) == sorted(rows) for table in tables())
+
+
+def test_displacement_is_that_of_the_report() -> None:
+    numbers = json.loads((RESULTS / "pretrained.json").read_text(encoding="utf-8"))
+    assert displacement_table(numbers).splitlines() in tables()
 
 
 def test_areas_are_those_of_the_study() -> None:
