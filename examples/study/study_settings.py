@@ -149,9 +149,9 @@ def help_text() -> str:
         "",
         "Train variants of ResRL and what it is compared with, several seeds each, on the quickstart's problems",
         "through verl's own trainer; evaluate every checkpoint; write a report for each suite. SUITES=methods takes",
-        "about an hour on two cores; SIZE=135m JOBS=2 about five there, and 24 GiB; SIZE=gpu and SIZE=gpu-1.7b are meant",
-        "for an hour of a GPU and have not been run. Stop it with Ctrl-C at any time; the same command continues where",
-        "it stopped.",
+        "about an hour on two cores; SIZE=135m JOBS=2 about five there, and 24 GiB; SIZE=gpu and SIZE=gpu-1.7b are",
+        "meant for an hour of a GPU and have not been run. Stop it with Ctrl-C at any time; the same command continues",
+        "where it stopped.",
         "",
     ]
     for title, knobs in (("What to run", KNOBS), ("What to install, and for which device", INSTALL_KNOBS)):
