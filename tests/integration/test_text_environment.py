@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import re
+import subprocess
 import sys
 import threading
 import types
@@ -224,6 +225,26 @@ def test_episode_ends_at_its_limits(games: Path, config: DictConfig, tokenizer: 
 
     with pytest.raises(ValueError, match=r"a row of 'textworld' has no task"):
         play(TextEnvironmentLoop, limited, tokenizer, row | {"extra_info": {}}, in_turn(["look"]))
+
+
+HANGS = """
+import asyncio, time
+from verl_resrl.integration.agent_loops import text_environment
+text_environment.TIME_LIMIT = 0.5
+
+def step():
+    time.sleep(600)
+
+assert asyncio.run(text_environment._in_thread(lambda: 7)) == 7
+asyncio.run(text_environment._in_thread(step))
+"""
+
+
+def test_an_environment_that_hangs_ends_its_worker_and_is_named() -> None:
+    done = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "Timeout (0:00:00.500000)!" in done.stderr
+    assert re.search(r'File "<string>", line \d+ in step', done.stderr)
 
 
 # -- adapters: on stand-ins for the packages' own interfaces, as published --------------------------------------------

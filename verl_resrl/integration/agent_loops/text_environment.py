@@ -7,6 +7,7 @@ episode is over. The reward is 1 if its goal was reached.
 """
 
 import asyncio
+import faulthandler
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from verl_resrl.tasks.text_environment import ENVIRONMENTS, TextEnvironment, mak
 # All episodes of a process share one thread: TextWorld's parser and WebShop's search engine do not survive several.
 # Episodes run in parallel in the processes of rollout.agent.num_workers.
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="text_environment")
+TIME_LIMIT = 1800.0  # seconds of one call; WebShop takes minutes to load
+STDERR = 2
 Result = TypeVar("Result")
 
 
@@ -97,4 +100,13 @@ class TextEnvironmentLoop(AgentLoopBase):
 
 
 async def _in_thread(function: Callable[..., Result], *arguments: Any) -> Result:
-    return await asyncio.get_running_loop().run_in_executor(_THREAD, function, *arguments)
+    return await asyncio.get_running_loop().run_in_executor(_THREAD, _bounded, function, *arguments)
+
+
+def _bounded(function: Callable[..., Result], *arguments: Any) -> Result:
+    """End this process, with a traceback that says where, if it takes too long: nobody can end a thread that hangs."""
+    faulthandler.dump_traceback_later(TIME_LIMIT, exit=True, file=STDERR)
+    try:
+        return function(*arguments)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
