@@ -21,7 +21,7 @@ from tests.integration.test_engine import RESRL, SEQUENCES, expected, infer, tra
 from tests.integration.test_head_tap import EXACT, assert_interference, dense
 from tests.ranks import run_ranks
 from verl_resrl import ResRLConfig
-from verl_resrl.integration.tap import HiddenStateTap
+from verl_resrl.integration.tap import HiddenStateTap, ResponseStates
 
 ATTENTION = "ulysses_on_cpu"
 MEASURED = RESRL | {"measure_lld": True}
@@ -70,6 +70,13 @@ def run_rank(rank: int, folder: str) -> None:
     monkey_patch._flash_attention_forward = packed_attention
     torch.distributed.all_to_all = all_to_all
     AttentionInterface.register(ATTENTION, ulysses_attention)
+    store, stored = ResponseStates.store, []
+
+    def spy(*arguments: Any) -> None:
+        stored.append(arguments)
+        store(*arguments)
+
+    ResponseStates.store = spy  # type: ignore[method-assign]
     engine = make_engine(
         Path(folder),
         RESRL,
@@ -82,6 +89,7 @@ def run_rank(rank: int, folder: str) -> None:
     found["interference"] = infer(engine, make_batch(SEQUENCES), micro_batch_size_per_gpu=4, temperature=0.7)
     engine._resrl, engine._head_tap = ResRLConfig(**MEASURED), None
     found["displacement"] = displacement(engine)
+    found["stored"] = len(stored)
     torch.save(found, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
@@ -109,4 +117,5 @@ def test_two_ranks_give_the_weights_of_one(tmp_path: Path) -> None:
     assert first["displacement"] == pytest.approx(alone, rel=1e-3)
     # verl takes the first one's output: the other keeps nothing
     assert second.pop("displacement") is None
+    assert (first.pop("stored") > 0, second.pop("stored")) == (True, 0)
     assert not any(name.startswith("resrl_") for output in second.values() for name in output)

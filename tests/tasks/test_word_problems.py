@@ -56,22 +56,14 @@ def independent_score(ground_truth: str, steps: list[tuple[int, str, int, int]],
         "6*4=24, 5+24=29, 29-12=17; the answer is 17",
         "First 4 * 6 = 24. Taking away, 24 - 12 = 12.\nThat leaves 12 + 5 = 17 apples.\n\nThe ANSWER is 17. \n",
         "Tom, who has 9 friends, has 4 * 6 = 24 - he counts step-by-step - and 24 + 5 = 29. 29 - 12 = 17. Answer is 17",
-    ],
-)
-def test_right_answers(text: str) -> None:
-    assert score(text) == 1.0
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
+        # in Markdown
         "- 4 * 6 = 24\n- 24 + 5 = 29\n- 29 - 12 = 17\nThe answer is 17.",
         "* 4 * 6 = 24\n  * 24 + 5 = 29\n+ 29 - 12 = 17\nThe answer is **17**.",
         "**4 * 6 = 24**, then 24 + 5 = **29**.\n- **29 - 12 = 17**\n**The answer is 17.**",
         "1. 4 * 6 = 24\n2. 24 + 5 = 29\n3. 29 - 12 = 17\nThe answer is **17.**",
     ],
 )
-def test_right_answers_in_markdown(text: str) -> None:
+def test_right_answers(text: str) -> None:
     assert score(text) == 1.0
 
 
