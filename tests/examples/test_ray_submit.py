@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import submit
 from submit import HERE, SubmitError, check_nodes, job_environment
 
 
@@ -36,6 +37,37 @@ def test_a_cluster_that_is_too_small_is_refused() -> None:
         check_nodes([*nodes(8, 8, 4), *nodes(8, state="DEAD")], {"NNODES": "3"})
     with pytest.raises(SubmitError, match="NNODES=two must be an integer"):
         check_nodes(nodes(8), {"NNODES": "two"})
+
+
+class Flaky:
+    """Ray's client, which answers after so many broken connections."""
+
+    def __init__(self, broken: int) -> None:
+        self.left = broken
+
+    def get_job_info(self, job: str) -> SimpleNamespace:
+        self.left -= 1
+        if self.left >= 0:
+            raise ConnectionError("connection\nreset")
+        return SimpleNamespace(status=Status(), message="", driver_exit_code=0)
+
+
+class Status(str):
+    """SUCCEEDED, as Ray says it."""
+
+    def __new__(cls) -> "Status":
+        return super().__new__(cls, "SUCCEEDED")
+
+    def is_terminal(self) -> bool:
+        return True
+
+
+def test_a_lost_connection_is_no_failed_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "POLL_SECONDS", 0)
+    monkeypatch.setattr(submit, "PATIENCE", 3)
+    assert submit._exit_code(Flaky(2), "job", "it goes on") == 0
+    with pytest.raises(SubmitError, match=r"does not answer any more \(connection reset\); it goes on"):
+        submit._exit_code(Flaky(3), "job", "it goes on")
 
 
 def test_a_head_that_is_not_there_is_named(tmp_path: Path) -> None:
