@@ -113,10 +113,14 @@ KNOBS = (
     Knob("EVAL_SAMPLES", "", "responses to each of them, at least 16"),
     Knob("MAX_PROMPT", "", "longest prompt in tokens"),
     Knob("MAX_RESPONSE", "", "longest response in tokens"),
-    Knob("TRAIN_FILES", "", "parquet files in verl's format in place of START's problems; needs VAL_FILES and MODEL"),
+    Knob("MODEL", "", "Hugging Face chat model, folder or name on the hub, in place of START; needs the next two"),
+    Knob("TRAIN_FILES", "", "parquet files in verl's format, for MODEL"),
     Knob("VAL_FILES", "", "the same for the held-out problems"),
-    Knob("MODEL", "", "Hugging Face chat model, folder or name on the hub, in place of START"),
-    Knob("REWARD_FILE", "", "Python file with verl's compute_score(); by default verl chooses by data_source"),
+    Knob(
+        "REWARD_FILE",
+        "",
+        "Python file with verl's compute_score(); by default START's, with a MODEL verl's choice by data_source",
+    ),
     Knob("VERL_ARGS", "", "more settings for verl, such as 'actor_rollout_ref.rollout.gpu_memory_utilization=0.5'"),
 )
 INSTALL_KNOBS = (

@@ -44,8 +44,7 @@ class Quickstart:
         self.settings, self.gpu, self.console = settings, gpu, console
         self.start = STARTS[settings.start]
         self.candidates_id = candidates_id(settings, gpu)
-        ours = (not settings.train_files) + (self.start.num_phases if settings.model is None else 0)
-        ours += self.candidates_id is not None
+        ours = 1 + self.start.num_phases + (self.candidates_id is not None) if settings.model is None else 0
         self.phases = Phases(ours + 1 + 2 * len(settings.methods), console)
 
     def run(self) -> None:
@@ -118,7 +117,7 @@ class Quickstart:
     def _sometimes_solved(self, model: str, train: tuple[Path, ...], folder: Path) -> Path:
         """Those of the first training problems that the start sometimes solves."""
         from evaluate import sample
-        from sometimes import ATTEMPTS, keep_sometimes_solved
+        from sometimes import ATTEMPTS, keep_sometimes_solved, num_kept
 
         s, candidates = self.settings, self.start.candidates
         found = folder / f"candidates-{self.candidates_id}"
@@ -126,8 +125,10 @@ class Quickstart:
         if not chosen.exists():
             with self.phases.phase(name) as phase:
                 sample(model, train, s, found, ATTEMPTS, candidates, phase.update)
-                phase.note = f"{keep_sometimes_solved(found, chosen)} of {candidates}"
+                keep_sometimes_solved(found, chosen)
+                phase.note = f"{num_kept(chosen, s.prompts)} of {candidates}"
         else:
+            num_kept(chosen, s.prompts)
             self.phases.cached(name, str(chosen))
         return chosen
 

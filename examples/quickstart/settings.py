@@ -23,7 +23,7 @@ class Settings:
     """Validated knobs; paths are absolute.
 
     Attributes:
-        start: which of ours gives the problems, and the model if the user brings none.
+        start: which of ours gives problems and model, if the user brings none.
         methods: what to train.
         steps: training steps.
         seed: of everything.
@@ -38,7 +38,7 @@ class Settings:
         eval_samples: responses to each of them.
         max_prompt: tokens.
         max_response: tokens.
-        train_files: the user's data, else empty.
+        train_files: the user's data, for the user's model, else empty.
         val_files: the user's held-out data, else empty.
         model: the user's model, else None.
         reward_file: the reward function's file, or None for verl's choice by data source.
@@ -82,10 +82,11 @@ class Settings:
         values = {knob.name: environment.get(knob.name, "").strip() or knob.default for knob in KNOBS}
         train, val = (_files(name, values[name]) for name in ("TRAIN_FILES", "VAL_FILES"))
         model = values["MODEL"] or None
-        if bool(train) != bool(val):
-            raise QuickstartError("TRAIN_FILES and VAL_FILES go together: set both or none")
-        if train and model is None:
-            raise QuickstartError("TRAIN_FILES needs MODEL: ours are made for their own problems")
+        if len({bool(train), bool(val), model is not None}) > 1:
+            raise QuickstartError(
+                "MODEL, TRAIN_FILES and VAL_FILES go together: START's problems are for its own model, which learns "
+                "their form first"
+            )
         start = values["START"]
         if start not in REWARDS:
             raise QuickstartError(f"START={start} must be one of {', '.join(REWARDS)}; any other model is a MODEL")

@@ -14,15 +14,12 @@ from verl_resrl.evaluation.finished import read_finished
 ATTEMPTS = 8  # responses that say whether a problem is sometimes solved
 
 
-def keep_sometimes_solved(evaluated: Path, file: Path) -> int:
+def keep_sometimes_solved(evaluated: Path, file: Path) -> None:
     """Write the problems of which a part of the responses is right: the others' groups teach nothing.
 
     Args:
         evaluated: folder of a finished evaluation.
         file: where to.
-
-    Returns:
-        How many there are.
 
     Raises:
         EvaluationError: the evaluation cannot be read.
@@ -34,6 +31,22 @@ def keep_sometimes_solved(evaluated: Path, file: Path) -> int:
     if not kept:
         raise QuickstartError(f"the start solves none or all of {len(right)} problems each time: nothing to train on")
     unfinished = file.with_name(file.name + ".tmp")
-    pq.write_table(pa.Table.from_pylist(kept, schema=pq.read_schema(finished.settings.data[0])), unfinished)
+    schema = pa.unify_schemas([pq.read_schema(data) for data in finished.settings.data])
+    pq.write_table(pa.Table.from_pylist(kept, schema=schema), unfinished)
     os.replace(unfinished, file)
-    return len(kept)
+
+
+def num_kept(file: Path, prompts: int) -> int:
+    """Count the problems that were kept.
+
+    Args:
+        file: of ``keep_sometimes_solved``.
+        prompts: of a training step.
+
+    Raises:
+        QuickstartError: they are fewer, and verl would have no step.
+    """
+    kept = pq.read_metadata(file).num_rows
+    if kept < prompts:
+        raise QuickstartError(f"PROMPTS={prompts}: the start sometimes solves {kept} problems; set PROMPTS lower")
+    return kept

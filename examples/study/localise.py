@@ -3,13 +3,14 @@
 """Which weighting finds the first wrong token? Responses and the verifier -> states -> weights -> areas."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import torch
 from countdown_fatal import first_fatal_character
 from localisation import localise, token_of_character
@@ -28,6 +29,16 @@ FIRST_WRONG_CHARACTER = {  # by data source
     countdown.DATA_SOURCE: first_fatal_character,
     word_problems.DATA_SOURCE: lambda response, truth: word_problems.read(response, truth).wrong_from,
 }
+
+
+def unknown_sources(files: Iterable[Path]) -> list[str]:
+    """Name the data sources whose verifiers do not know where a response goes wrong.
+
+    Args:
+        files: problems in verl's format.
+    """
+    found = {source for file in files for source in pq.read_table(file, columns=["data_source"])[0].to_pylist()}
+    return sorted(found - set(FIRST_WRONG_CHARACTER))
 
 
 def configs(rank: int) -> dict[str, ResRLConfig]:

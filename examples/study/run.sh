@@ -13,7 +13,7 @@ if [[ " $* " == *" --help "* || " $* " == *" -h "* ]]; then
     exec "$python" "$ROOT/examples/study/study_settings.py"
 fi
 extras=eval
-[[ ${SIZE:-} != 135m ]] || extras=eval,pretrained
+[[ ${SIZE:-} != 135m && ${START:-} != smollm2-135m ]] || extras=eval,pretrained
 setup_for_device "$extras"
 # one process from here on, so that a signal to this script reaches the run
 exec "$PYTHON" "$ROOT/examples/study/study.py" "$@"

@@ -19,6 +19,8 @@ from study_settings import StudySettings, help_text
 from variants import OWN_SEEDS, REPORTS, Report, Variant
 
 # isort: split
+from identities import data_id, start_id
+from inputs import check_inputs
 from lock import only_one
 from precision import device_group  # of the quickstart, whose folder study_settings puts on the path
 from rich.console import Console
@@ -74,8 +76,11 @@ class Study:
     def _claim(self) -> None:
         """Runs of other settings or of other code must not mix."""
         file = self.settings.out / "settings.json"
-        device = "gpu" if self.gpu else device_group(self.settings.common())
+        shared = self.settings.common()
+        device = "gpu" if self.gpu else device_group(shared)
         new = asdict(self.settings.size) | {"device": device, "code": self._code}
+        if shared.model is not None:  # ours are made by the code
+            new |= {"data": data_id(shared), "model": start_id(shared)}
         del new["meaning"], new["seeds"], new["jobs"], new["suite"]
         old = json.loads(file.read_text(encoding="utf-8")) if file.exists() else new
         if old != new:
@@ -93,9 +98,9 @@ class Study:
         from common import evaluation
         from trainings import Training
 
-        size = self.settings.size
+        shared = self.settings.common()
         found: dict[Path, Training] = {}
-        options = evaluation(self.settings.common(), common.test)
+        options = evaluation(shared, common.test)
         for seed in sorted({seed for report in self.reports for seed in self._seeds(report)}):
             shown = [report for report in self.reports if seed in self._seeds(report)]
             for variant in dict.fromkeys(variant for report in shown for variant in report.variants):
@@ -106,8 +111,8 @@ class Study:
                     command=self._verl_command(common, variant, seed, folder),
                     evaluation=[*options, "--token-weights", "3", "--run", str(folder)],
                     start_evaluation=common.evaluation,
-                    steps=size.steps,
-                    save_every=size.save_every,
+                    steps=shared.steps,
+                    save_every=shared.save_every,
                     code=self._code,
                 )
                 if found.setdefault(folder, training) != training:
@@ -126,14 +131,14 @@ class Study:
         settings = self.settings.common(METHODS="resrl", SEED=seed)  # verl_command is given the method
         settings = replace(settings, lr=variant.rate(settings.lr))
         numbers = {name: getattr(settings, name) for name in ("prompts", "mini_batch", "rollouts")}
-        model, more = str(common.model), variant.overrides(**numbers)
-        command = verl_command(variant.method, settings, model, [common.train], [common.test], folder, self.gpu)
+        more = variant.overrides(**numbers)
+        command = verl_command(variant.method, settings, common.model, common.train, common.test, folder, self.gpu)
         # the report tells runs apart by their names
         return [*command, f"trainer.experiment_name='{variant.name}'", "trainer.max_actor_ckpt_to_keep=null", *more]
 
     def _localise(self, common: "Common", done: Collection[Path]) -> None:
         """Where the weights of the start, and of what became of it, are high."""
-        from localise import measure
+        from localise import measure, unknown_sources
         from tables import localisation_table
 
         evaluations = {"start": common.evaluation}
@@ -148,6 +153,10 @@ class Study:
             if first is not None:
                 evaluations[first[0]] = first[1] / "evaluations" / f"step_{self.settings.size.steps}"
         with self.phases.phase("places of the first wrong tokens") as phase:
+            unknown = unknown_sources(common.test)
+            if unknown:
+                phase.note = f"no verifier knows them for {', '.join(unknown)}"
+                return
             found = {}
             for name, evaluation in evaluations.items():
                 phase.waiting(name)
@@ -194,11 +203,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         settings = StudySettings.from_environment(os.environ)
+        check_inputs(settings.common())
         with only_one(settings.out):
             import torch
             from transformers.utils import logging
 
             logging.disable_progress_bar()
+            if settings.size.gpu and not torch.cuda.is_available():
+                raise QuickstartError("SIZE: this one needs an NVIDIA GPU, and PyTorch sees none; SIZE=135m takes CPUs")
             failures = Study(settings, torch.cuda.is_available(), Console()).run()
     except (QuickstartError, EvaluationError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -12,7 +12,8 @@ from variants import FIXED_RATES, SUITES
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "examples" / "quickstart"))
 
-from knobs import FROM_HUB, INSTALL_KNOBS, SMOLLM2, Knob  # noqa: E402 (its folder goes on the path first)
+from knobs import FROM_HUB, INSTALL_KNOBS, SMALL, SMOLLM2, Knob  # noqa: E402 (its folder goes on the path first)
+from knobs import KNOBS as OF_ONE_RUN  # noqa: E402
 from settings import QuickstartError, Settings  # noqa: E402
 
 
@@ -22,39 +23,38 @@ class Size:
 
     Attributes:
         steps: of each training.
-        rollouts: responses to each prompt.
-        save_every: steps between checkpoints, all of which are evaluated.
         seeds: trainings of each variant.
         jobs: trainings at a time.
         suite: what is trained unless SUITES says otherwise.
         meaning: for the help.
-        knobs: of the quickstart, that say what all trainings have in common.
+        knobs: of the quickstart, that say what all trainings have in common; the user's own come on top.
         candidates: training problems of which those are kept that the start sometimes solves; 0 keeps all.
+        gpu: whether it would take days without one.
     """
 
     steps: int
-    rollouts: int
-    save_every: int
     seeds: int
     jobs: int
     suite: str
     meaning: str
     knobs: Mapping[str, str]
     candidates: int = 0
+    gpu: bool = False
 
 
-_TINY = {"LR": "2e-4", "RANK": "16", "EVAL_PROBLEMS": "100", "EVAL_SAMPLES": "64"}
-_PRETRAINED = {"START": SMOLLM2, "EVAL_PROBLEMS": "64", "EVAL_SAMPLES": "16"}
+_TINY = {"ROLLOUTS": "8", "SAVE_EVERY": "5", "LR": "2e-4", "RANK": "16", "EVAL_PROBLEMS": "100", "EVAL_SAMPLES": "64"}
+_PRETRAINED = {"SAVE_EVERY": "10", "EVAL_PROBLEMS": "64", "EVAL_SAMPLES": "16"}
+_SMOLLM2 = {**_PRETRAINED, "START": SMOLLM2, "ROLLOUTS": "8"}
 
 
 def _on_gpu(start: str) -> Size:
-    knobs = {"START": start, "EVAL_PROBLEMS": "64", "EVAL_SAMPLES": "16"}
-    return Size(30, 16, 10, 1, 1, "pretrained", f"{FROM_HUB[start]} on word problems, one NVIDIA GPU", knobs, 400)
+    knobs = {**_PRETRAINED, "START": start, "ROLLOUTS": "16"}
+    return Size(30, 1, 1, "pretrained", f"{FROM_HUB[start]} on word problems, one NVIDIA GPU", knobs, 400, True)
 
 
 SIZES = {
-    "laptop": Size(20, 8, 5, 3, 2, "methods", "the quickstart's small model, 2 cores, 16 GiB", _TINY),
-    "135m": Size(30, 8, 10, 3, 1, "pretrained", "SmolLM2-135M on word problems, 2 cores, 16 GiB", _PRETRAINED, 200),
+    "laptop": Size(20, 3, 2, "methods", "the quickstart's small model, 2 cores, 16 GiB", _TINY),
+    "135m": Size(30, 3, 1, "pretrained", "SmolLM2-135M on word problems, 2 cores, 16 GiB", _SMOLLM2, 200),
     "gpu": _on_gpu("qwen3-0.6b"),
     "gpu-1.7b": _on_gpu("qwen3-1.7b"),
 }
@@ -75,6 +75,8 @@ KNOBS = (
     Knob("JOBS", "", f"trainings at a time; not set: {_by_size('jobs')}"),
     Knob("OUT", "outputs/study", "folder of everything that is written, relative to the current one"),
 )
+REPLACED = {"METHODS": "SUITES", "SEED": "SEEDS"}  # knobs of one run, and what a study has instead
+SHARED = tuple(knob.name for knob in OF_ONE_RUN if knob.name not in {*REPLACED, *(own.name for own in KNOBS)})
 
 
 @dataclass(frozen=True)
@@ -103,26 +105,29 @@ class StudySettings:
             environment: such as ``os.environ``; an empty value counts as not set.
 
         Raises:
-            QuickstartError: a value is out of range.
+            QuickstartError: a value is out of range, or two do not fit together.
         """
         values = {knob.name: environment.get(knob.name, "").strip() or knob.default for knob in KNOBS}
         if values["SIZE"] not in SIZES:
             raise QuickstartError(f"SIZE={values['SIZE']} must be one of {', '.join(SIZES)}")
         size = SIZES[values["SIZE"]]
-        size = replace(size, steps=_count(values, "STEPS", size.steps))
+        shared = _shared(environment, values["SIZE"])
+        size = replace(size, steps=_count(values, "STEPS", size.steps), knobs={**size.knobs, **shared})
         suites = tuple(dict.fromkeys((values["SUITES"] or size.suite).split()))
         for suite in suites:
             if suite not in SUITES:
                 raise QuickstartError(f"SUITES: {suite!r} is none of {', '.join(SUITES)}")
             if suite in FIXED_RATES and values["SIZE"] != SMALLEST:
                 raise QuickstartError(f"SUITES: {suite} has learning rates for the small model of SIZE={SMALLEST}")
-        return cls(
+        settings = cls(
             size,
             suites,
             _count(values, "SEEDS", size.seeds),
             _count(values, "JOBS", size.jobs),
             Path(values["OUT"]).expanduser().resolve(),
         )
+        settings.common()  # raises on what the trainings could not use
+        return settings
 
     def common(self, **knobs: object) -> Settings:
         """Settings of the quickstart that its trainings share.
@@ -130,9 +135,20 @@ class StudySettings:
         Args:
             **knobs: further ones.
         """
-        size = self.size
-        own = {"STEPS": size.steps, "ROLLOUTS": size.rollouts, "SAVE_EVERY": size.save_every, "OUT": self.out}
-        return Settings.from_environment({name: str(value) for name, value in {**size.knobs, **own, **knobs}.items()})
+        own = {"STEPS": self.size.steps, "OUT": self.out}
+        return Settings.from_environment({k: str(value) for k, value in {**self.size.knobs, **own, **knobs}.items()})
+
+
+def _shared(environment: Mapping[str, str], size: str) -> dict[str, str]:
+    """What the user says of all trainings."""
+    for name, instead in REPLACED.items():
+        if environment.get(name, "").strip():
+            raise QuickstartError(f"{name} is of one run; a study has {instead}")
+    shared = {name: text for name in SHARED if (text := environment.get(name, "").strip())}
+    small = "MODEL" not in shared and shared.get("START", SIZES[size].knobs.get("START", SMALL)) == SMALL
+    if small != (size == SMALLEST):
+        raise QuickstartError(f"SIZE={size}: START={SMALL} goes with SIZE={SMALLEST}, all else with one of the others")
+    return shared
 
 
 def _count(values: Mapping[str, str], name: str, default: int) -> int:
@@ -157,6 +173,7 @@ def help_text() -> str:
     for title, knobs in (("What to run", KNOBS), ("What to install, and for which device", INSTALL_KNOBS)):
         lines += [f"{title}:"]
         lines += [f"  {knob.name:17}{knob.meaning} [{knob.default or 'not set'}]" for knob in knobs]
+    lines += ["For all trainings alike, as the quickstart's --help describes them:", f"  {' '.join(SHARED)}"]
     return "\n".join(lines)
 
 

@@ -34,7 +34,7 @@ def test_each_start_has_defaults_of_its_own_and_a_model_of_ones_own_too(tmp_path
         SMALL: settings_in(tmp_path),
         SMOLLM2: settings_in(tmp_path, START=SMOLLM2),
         **{name: settings_in(tmp_path, START=name) for name in FROM_HUB},
-        OWN: settings_in(tmp_path, MODEL="owner/model", START=SMOLLM2),
+        OWN: settings_in(tmp_path, MODEL="owner/model", TRAIN_FILES="a.parquet", VAL_FILES="b.parquet", START=SMOLLM2),
     }
     for name, settings in found.items():
         for knob, value in DEFAULTS[name].items():
@@ -159,7 +159,8 @@ def test_the_estimate_counts_what_is_done(tmp_path: Path) -> None:
     assert parameters == AutoModelForCausalLM.from_pretrained(tmp_path).num_parameters()
     knobs = {"METHODS": "resrl", "STEPS": "3", "PROMPTS": "2", "MINI_BATCH": "2", "ROLLOUTS": "5"}
     lengths = {"MAX_PROMPT": "20", "MAX_RESPONSE": "40", "EVAL_PROBLEMS": "1", "EVAL_SAMPLES": "16"}
-    settings = settings_in(tmp_path, MODEL="owner/model", **knobs, **lengths)
+    files = {"TRAIN_FILES": "a.parquet", "VAL_FILES": "b.parquet"}
+    settings = settings_in(tmp_path, MODEL="owner/model", **files, **knobs, **lengths)
     rates = {"rate": 1000.0 / estimate.EFFICIENCY, "start_rate": 500.0 / estimate.EFFICIENCY}
     found = estimate.estimate(settings, parameters=100, **rates)
     # a step of 10 responses of 20 tokens after 10: each sampled for 4, all read for 2 and learned from for 6 FLOP

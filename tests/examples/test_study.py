@@ -18,15 +18,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from common import Common, evaluation, num_phases
+from common import Common, evaluation, num_phases, prepare
 from interference_error import dense
 from knobs import COUNTDOWN
-from localise import _first_wrong, measure
+from localise import _first_wrong, measure, unknown_sources
 from one_step import Group
 from origin import code_of_results, origin_of_results
 from rich.console import Console
 from settings import QuickstartError
-from sometimes import keep_sometimes_solved
+from sometimes import keep_sometimes_solved, num_kept
 from study import Study
 from study_settings import SIZES, SMALLEST, StudySettings
 from tables import displacement_table, mechanism_settings_table, results_table
@@ -45,6 +45,7 @@ from verl_resrl.tasks import word_problems
 from verl_resrl.tasks.countdown_data import generate_problems, write_parquet
 
 ROOT = Path(__file__).resolve().parents[2]
+OWN_FILES = {"TRAIN_FILES": "a.parquet", "VAL_FILES": "b.parquet"}
 
 
 def study(folder: Path, **knobs: str) -> Study:
@@ -52,7 +53,8 @@ def study(folder: Path, **knobs: str) -> Study:
 
 
 def places(folder: Path) -> Common:
-    return Common(folder / "train.parquet", folder / "test.parquet", folder / "model", folder / "step_0")
+    write_parquet(generate_problems(1, 2, seed=0)[1], "test", folder / "test.parquet")
+    return Common((folder / "train.parquet",), (folder / "test.parquet",), str(folder / "model"), folder / "step_0")
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,13 @@ def places(folder: Path) -> Common:
         ({"SUITES": "half-rate", "SIZE": "gpu"}, "SUITES: half-rate has learning rates for the small model"),
         ({"SEEDS": "0"}, r"SEEDS=0 must be an integer in \[1, 1000\]"),
         ({"JOBS": "two"}, r"JOBS=two must be an integer in \[1, 1000\]"),
+        ({"SEED": "1"}, "SEED is of one run; a study has SEEDS"),
+        ({"METHODS": "grpo"}, "METHODS is of one run; a study has SUITES"),
+        ({"START": "smollm2-135m"}, "SIZE=laptop: START=tiny goes with SIZE=laptop, all else with one of the others"),
+        ({"START": "tiny", "SIZE": "135m"}, "SIZE=135m: START=tiny goes with SIZE=laptop"),
+        ({"MODEL": "owner/model", **OWN_FILES}, "SIZE=laptop: START=tiny goes with SIZE=laptop"),
+        ({"MODEL": "owner/model", "SIZE": "135m"}, "MODEL, TRAIN_FILES and VAL_FILES go together"),
+        ({"LR": "0"}, "LR=0 must be a number above 0"),
     ],
 )
 def test_bad_knobs_are_named(knobs: dict[str, str], message: str) -> None:
@@ -136,9 +145,10 @@ def test_one_folder_is_not_two_trainings(tmp_path: Path) -> None:
 
 
 def test_a_study_in_another_precision_is_not_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def dtype(found: str) -> list[str]:
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {found: True})
-        return evaluation(study(tmp_path, SIZE="135m").settings.common(), tmp_path)[-2:]
+    def dtype(capability: str) -> list[str]:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
+        arguments = evaluation(study(tmp_path, SIZE="135m").settings.common(), [tmp_path])
+        return arguments[arguments.index("--dtype") :][:2]
 
     assert dtype("avx2") == ["--dtype", "auto"]
     study(tmp_path, SIZE="135m")._claim()
@@ -184,14 +194,68 @@ def test_only_problems_that_are_sometimes_solved_are_kept(tmp_path: Path) -> Non
 
     def kept_of(name: str, responses: dict[int, list[tuple[str, bool]]]) -> list[dict[str, Any]]:
         folder = write_finished(tmp_path / name, model, tmp_path / "train.parquet", responses, max_prompt_tokens=24)
-        assert keep_sometimes_solved(folder, tmp_path / "kept.parquet") == 2
+        keep_sometimes_solved(folder, tmp_path / "kept.parquet")
+        assert num_kept(tmp_path / "kept.parquet", prompts=2) == 2
         kept = pq.read_table(tmp_path / "kept.parquet")
         assert kept.schema.equals(short.schema)
         return kept.to_pylist()
 
     assert kept_of("some", responses) == [short.to_pylist()[number] for number in (1, 3)]
+    with pytest.raises(QuickstartError, match="PROMPTS=3: the start sometimes solves 2 problems; set PROMPTS lower"):
+        num_kept(tmp_path / "kept.parquet", prompts=3)
     with pytest.raises(QuickstartError, match="the start solves none or all of 1 problems each time"):
         kept_of("none", {0: responses[0]})
+
+
+REWARD = """
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, **kwargs):
+    return float(len(solution_str) % 2)
+"""
+
+
+def test_a_model_data_and_reward_of_ones_own_are_shared_by_all_trainings(tmp_path: Path) -> None:
+    problems, held_out = generate_problems(4, 2, seed=0)
+    for name, found in (("train", problems), ("test", held_out)):
+        write_parquet(found, name, tmp_path / f"{name}.parquet")
+        table = pq.read_table(tmp_path / f"{name}.parquet")
+        column = pa.array(["parity"] * len(table))
+        pq.write_table(table.set_column(0, "data_source", column), tmp_path / f"{name}.parquet")
+    (tmp_path / "reward.py").write_text(REWARD)
+    model, out = small_model_in(tmp_path / "model"), tmp_path / "out"
+    out.mkdir()
+    knobs = {
+        name: str(tmp_path / f"{file}.parquet") for name, file in (("TRAIN_FILES", "train"), ("VAL_FILES", "test"))
+    }
+    knobs |= {"MODEL": str(model), "REWARD_FILE": str(tmp_path / "reward.py"), "LR": "1e-3", "SAVE_EVERY": "15"}
+    knobs |= {"PROMPTS": "2", "MINI_BATCH": "2", "MAX_RESPONSE": "6", "MAX_PROMPT": "16", "EVAL_PROBLEMS": "2"}
+    whole = study(out, SIZE="135m", SEEDS="1", **knobs)
+    whole._claim()
+    common = prepare(whole.settings, whole.phases)
+    assert (common.model, common.test) == (str(model), (tmp_path / "test.parquet",))
+    assert not (out / "data").exists()
+    kept = pq.read_table(*common.train).to_pylist()
+    assert 2 <= len(kept) <= 4
+    assert all(row in pq.read_table(tmp_path / "train.parquet").to_pylist() for row in kept)
+    for training in whole._trainings(common):
+        config = flat_composed(*(text for text in training.command[3:] if not text.startswith("hydra.")))
+        assert config["actor_rollout_ref.model.path"] == str(model)
+        assert config["reward.custom_reward_function.path"] == str(tmp_path / "reward.py")
+        assert config["actor_rollout_ref.actor.optim.lr"] == 1e-3
+        assert (config["trainer.save_freq"], training.save_every) == (15, 15)
+    assert unknown_sources(common.test) == ["parity"]
+    whole._localise(common, set())
+    assert not (out / "localisation.json").exists()
+    write_parquet(held_out[:1], "test", tmp_path / "test.parquet")
+    with pytest.raises(QuickstartError, match=r"holds another study \(data \w+ there and \w+ now\)"):
+        study(out, SIZE="135m", **knobs)._claim()
+
+
+def test_a_size_for_a_gpu_is_refused_without_one(tmp_path: Path) -> None:
+    environment = os.environ | {"OUT": str(tmp_path), "SIZE": "gpu-1.7b", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, str(ROOT / "examples" / "study" / "study.py")]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: SIZE: this one needs an NVIDIA GPU")
 
 
 TRAINER = """

@@ -82,9 +82,10 @@ def test_the_study_for_a_gpu(start: str, tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "out").mkdir()
     settings = StudySettings.from_environment({"SIZE": size, "STEPS": "1", "OUT": str(tmp_path / "out")})
     knobs = {**settings.size.knobs, "PROMPTS": "2", "MINI_BATCH": "2", "MAX_RESPONSE": "16", "EVAL_PROBLEMS": "2"}
+    knobs |= {"ROLLOUTS": "2"}
     assert knobs["START"] == start
     # a random model solves none of the problems: all are kept
-    settings = replace(settings, size=replace(settings.size, knobs=knobs, candidates=0, rollouts=2))
+    settings = replace(settings, size=replace(settings.size, knobs=knobs, candidates=0))
     console = Console(file=io.StringIO())
     # and has no mistakes to find in groups with right responses
     (failure,) = study.Study(settings, gpu=True, console=console).run()

@@ -109,6 +109,11 @@ RIGHT = "4 * 6 = 24. 24 + 5 = 29. 29 - 12 = 17. "
         ("Tom - 4 * 6 = 24\n24 + 5 = 29\n29 - 12 = 17\nThe answer is 17.", 4),  # within a line it is a minus
         ("4 ** 6 = 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 5),
         (RIGHT + "The answer is **18**.", len(RIGHT) + 17),
+        # powers are not bold type
+        ("4 * 6 = 2**4. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 9),
+        ("4 * 6 = 24. 2**4 + 5 = 29. 29 - 12 = 17. The answer is 17.", 13),
+        ("4***6 = 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 2),
+        (RIGHT + "The answer is 1**7.", len(RIGHT) + 15),
         ("\u0664 * 6 = 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17.", 2),
     ],
 )
@@ -219,12 +224,16 @@ def test_one_digit_changed_is_found_where_no_right_response_goes_on() -> None:
             assert read(broken, problem.ground_truth).wrong_from == max(agreements)
 
 
-def test_ways_differ_by_their_steps_alone() -> None:
-    one, other = "4 * 6 = 24. 24 + 5 = 29. 29 - 12 = 17.", "So 4*6=24, 24+5=29 and 29 -12= 17. The answer is 17."
+def test_right_answers_are_named_by_their_steps_and_wrong_ones_by_what_they_say() -> None:
+    one = "4 * 6 = 24. 24 + 5 = 29. 29 - 12 = 17. The answer is 17."
+    other = "So 4*6=24, 24+5=29 and 29 -12= 17. The answer is **17**"
     assert answer_of(one, STORY) == answer_of(other, STORY) == "4*6=24,24+5=29,29-12=17"
-    assert answer_of("4 * 6 = 24. 24 - 12 = 12. 12 + 5 = 17.", STORY) != answer_of(one, STORY)
-    assert answer_of("4 * 6 = 25.", STORY) is None
-    assert answer_of("The answer is 17.", STORY) is None
+    assert answer_of("4 * 6 = 24. 24 - 12 = 12. 12 + 5 = 17. The answer is 17.", STORY) == "4*6=24,24-12=12,12+5=17"
+    assert answer_of(one.replace("is 17", "is 99"), STORY) == "99"
+    assert answer_of("4 * 6 = 25. The answer is **25**.", STORY) == "25"
+    assert answer_of("The answer is 17.", STORY) == "17"
+    assert answer_of("4 * 6 = 24.", STORY) is None
+    assert answer_of("The answer is 17 or 18.", STORY) is None
 
 
 def test_generated_problems_are_seeded_and_disjoint(tmp_path) -> None:

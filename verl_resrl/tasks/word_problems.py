@@ -27,7 +27,8 @@ _STEP = re.compile(rf"({_NATURAL}) ?([+*-]) ?({_NATURAL}) ?= ?({_NATURAL})")
 _STATEMENT = re.compile("answer is ", re.IGNORECASE | re.ASCII)
 _NUMBER_AT_END = re.compile(rf"({_NATURAL})\.?")
 _BULLET = re.compile(r"[-*+] +(?=[0-9*])")
-_BOLD, _BOLD_OR_SPACE = "**", ("**", " ")
+_BOLD = re.compile(r"(?<![0-9*])\*\*(?!\*)|\*\*(?![0-9*])")  # between digits it is a power
+_BOLD_OR_SPACE = re.compile(f"{_BOLD.pattern}| ")
 
 
 @dataclass(frozen=True, order=True)
@@ -76,8 +77,10 @@ class Reading:
 
     Attributes:
         steps: its right steps, without spaces, up to the first wrong one.
-        wrong_from: index of the first character that no right response has there, in [0, length of the text]; None if
-            the response is right. The length of the text says that only to end there was wrong.
+        wrong_from: index of the first character at which a step, or the answer, is none of those that would be right
+            there, in [0, length of the text]; None if the response is right. Words between steps are free: what is
+            no step but begins like a wrong one is not meant. The length of the text says that only to end there was
+            wrong.
         legal: whether all steps before the answer are right, whatever it is.
     """
 
@@ -107,7 +110,7 @@ def read(response: str, ground_truth: str) -> Reading:
         if "=" not in written:
             continue
         legal = [pair for numbers in possible for pair in _legal_steps(numbers)]
-        match = _STEP.fullmatch(written.replace(_BOLD, "").strip())
+        match = _STEP.fullmatch(_BOLD.sub("", written).strip())
         step = "".join(match.groups()[:3]) + "=" + match[4] if match else ""
         after = {numbers for text, numbers in legal if text == step}
         if not after:
@@ -129,11 +132,16 @@ def _wrong_end(text: str, statement: re.Match[str] | None, answers: set[int]) ->
         return len(text)
     if not answers:
         return statement.start()
-    said = text[statement.end() :].rstrip()
-    match = _NUMBER_AT_END.fullmatch(said.replace(_BOLD, ""))
+    match = _number_said(text, statement)
     if match is not None and int(match[1]) in answers:
         return None
-    return statement.end() + _agreement(said, {f"{number}." for number in answers}, (_BOLD,))
+    said = text[statement.end() :].rstrip()
+    return statement.end() + _agreement(said, {f"{number}." for number in answers}, _BOLD)
+
+
+def _number_said(text: str, statement: re.Match[str] | None) -> re.Match[str] | None:
+    """The number that the statement of the answer ends with; None if it does not."""
+    return None if statement is None else _NUMBER_AT_END.fullmatch(_BOLD.sub("", text[statement.end() :].rstrip()))
 
 
 @lru_cache(maxsize=1 << 12)
@@ -162,9 +170,10 @@ def _each_legal_step(numbers: Numbers) -> Iterator[tuple[str, Numbers]]:
                 yield f"{a.value}-{b.value}={left_over}", tuple(sorted((*rest, Term(left_over, 1))))
 
 
-def _agreement(written: str, legal: set[str], free: tuple[str, ...]) -> int:
+def _agreement(written: str, legal: set[str], free: re.Pattern[str]) -> int:
     """How many characters of a wrong text are those of the right one that agrees longest, with what is free between."""
-    positions = [piece.start() for piece in re.finditer(r"\*\*|.", written, re.DOTALL) if piece[0] not in free]
+    skipped = {index for found in free.finditer(written) for index in range(*found.span())}
+    positions = [index for index in range(len(written)) if index not in skipped]
     compact = "".join(written[index] for index in positions)
     common = max((_common_prefix(compact, text) for text in legal), default=0)
     return positions[common] if common < len(positions) else len(written)
@@ -175,20 +184,27 @@ def _common_prefix(a: str, b: str) -> int:
 
 
 def answer_of(text: str, ground_truth: str) -> str | None:
-    """Name the way a response takes, as ``resrl eval`` asks for it: equal for those that differ in words only.
+    """Name the answer of a response, as ``resrl eval`` asks for it.
+
+    A right one is named by its way, so that distinct right answers are distinct ways; a majority vote counts them apart
+    and is with that a lower bound.
 
     Args:
         text: the response.
         ground_truth: such as ``4*6+5-12``.
 
     Returns:
-        Its steps, such as ``4*6=24,24+5=29,29-12=17``, or None if one of them is wrong.
+        The steps of a right response, such as ``4*6=24,24+5=29,29-12=17``; the number that a wrong one says is the
+        answer, such as ``18``; None if it says none.
 
     Raises:
         ValueError: the ground truth is malformed.
     """
     reading = read(text, ground_truth)
-    return ",".join(reading.steps) if reading.legal and reading.steps else None
+    if reading.wrong_from is None:
+        return ",".join(reading.steps)
+    match = _number_said(text[:MAX_RESPONSE_CHARS], _STATEMENT.search(text, 0, MAX_RESPONSE_CHARS))
+    return match[1] if match else None
 
 
 def compute_score(
