@@ -60,7 +60,7 @@ def candidates_id(settings: Settings, gpu: bool) -> str | None:
         return None
     return fingerprint(
         numbers=[ATTEMPTS, candidates, settings.max_prompt, settings.max_response, settings.threshold],
-        reward=_reward(settings),
+        reward=reward_id(settings),
         device=_device(settings, gpu),
         code=_code_of_evaluation("sometimes.py"),
     )
@@ -82,7 +82,7 @@ def training_id(method: str, settings: Settings, gpu: bool) -> str:
     return fingerprint(
         start=start_id(settings),
         data=data_id(settings),
-        reward=_reward(settings),
+        reward=reward_id(settings),
         candidates=candidates_id(settings, gpu),
         command=command[1:],  # without the Python
         code=source_fingerprint(sorted(file for file in package if PACKAGE / "evaluation" not in file.parents)),
@@ -100,7 +100,7 @@ def evaluation_id(settings: Settings, gpu: bool) -> str:
     return fingerprint(
         data=data_id(s),
         numbers=[s.seed, s.eval_problems, s.eval_samples, s.max_prompt, s.max_response, s.threshold],
-        reward=_reward(s),
+        reward=reward_id(s),
         device=_device(s, gpu),
         code=_code_of_evaluation(),
     )
@@ -122,7 +122,11 @@ def _device(settings: Settings, gpu: bool) -> str:
     return "gpu" if gpu else evaluation_dtype(settings)
 
 
-def _reward(settings: Settings) -> tuple[str, str] | None:
-    """Path and content of the reward function; None where verl chooses."""
+def reward_id(settings: Settings) -> str | None:
+    """Name the reward function by its file and what is in it; None where verl chooses.
+
+    Args:
+        settings: of the run.
+    """
     file = settings.reward_file
-    return None if file is None else (str(file), hashlib.sha256(file.read_bytes()).hexdigest())
+    return None if file is None else fingerprint(file=file, content=hashlib.sha256(file.read_bytes()).hexdigest())

@@ -19,7 +19,7 @@ from study_settings import StudySettings, help_text
 from variants import OWN_SEEDS, REPORTS, Report, Variant
 
 # isort: split
-from identities import data_id, start_id
+from identities import data_id, reward_id, start_id
 from inputs import check_inputs
 from lock import only_one
 from precision import device_group  # of the quickstart, whose folder study_settings puts on the path
@@ -78,7 +78,7 @@ class Study:
         file = self.settings.out / "settings.json"
         shared = self.settings.common()
         device = "gpu" if self.gpu else device_group(shared)
-        new = asdict(self.settings.size) | {"device": device, "code": self._code}
+        new = asdict(self.settings.size) | {"device": device, "code": self._code, "reward": reward_id(shared)}
         if shared.model is not None:  # ours are made by the code
             new |= {"data": data_id(shared), "model": start_id(shared)}
         del new["meaning"], new["seeds"], new["jobs"], new["suite"]

@@ -245,6 +245,10 @@ def test_a_model_data_and_reward_of_ones_own_are_shared_by_all_trainings(tmp_pat
     assert unknown_sources(common.test) == ["parity"]
     whole._localise(common, set())
     assert not (out / "localisation.json").exists()
+    (tmp_path / "reward.py").write_text(REWARD + "# of tomorrow\n")
+    with pytest.raises(QuickstartError, match=r"holds another study \(reward \w+ there and \w+ now\)"):
+        study(out, SIZE="135m", **knobs)._claim()
+    (tmp_path / "reward.py").write_text(REWARD)
     write_parquet(held_out[:1], "test", tmp_path / "test.parquet")
     with pytest.raises(QuickstartError, match=r"holds another study \(data \w+ there and \w+ now\)"):
         study(out, SIZE="135m", **knobs)._claim()
