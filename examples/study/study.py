@@ -166,7 +166,7 @@ class Study:
             (self.settings.out / "localisation.md").write_text(localisation_table(found), encoding="utf-8")
 
     def _report(self, report: Report, done: Collection[Path]) -> None:
-        from tables import displacement_table, results_table
+        from tables import displacement_table, paired_table, results_table
         from trainings import call
 
         name = f"report-{report.name}"
@@ -183,7 +183,8 @@ class Study:
             call(command, self.settings.out / f"{name}.log", lambda: phase.waiting("comparing"))
             phase.note = str(out / "report.html")
         numbers = json.loads((out / "comparison.json").read_text(encoding="utf-8"))
-        tables = [results_table(numbers, [variant.name for variant in report.variants])]
+        order = [variant.name for variant in report.variants]
+        tables = [results_table(numbers, order), paired_table(numbers, order)]
         if numbers["lld_rank_correlations"]:
             tables.append(displacement_table(numbers))
         (out / "results.md").write_text("\n".join(tables), encoding="utf-8")

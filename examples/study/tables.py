@@ -9,7 +9,8 @@ from verl_resrl.report.matched import coverage
 
 MATCHED_KS = (16, 64)
 STEPS = {"right": "right", "wrong": "wrong", "gap": "right minus wrong"}  # of the mechanism test, and their titles
-MEASURES = ("Avg@n", "Pass@4", "Pass@16", "Pass@64", "distinct_correct")
+AVG = "Avg@n"
+MEASURES = (AVG, "Pass@4", "Pass@16", "Pass@64", "distinct_correct")
 
 
 def results_table(numbers: Mapping[str, Any], order: Sequence[str]) -> str:
@@ -36,6 +37,32 @@ def results_table(numbers: Mapping[str, Any], order: Sequence[str]) -> str:
         if ("last", method) in rows:
             differences = [_difference(matched.get((method, k)), baseline) for k in MATCHED_KS]
             lines.append([method, *_values(rows["last", method]), *differences])
+    return _markdown(head, lines)
+
+
+def paired_table(numbers: Mapping[str, Any], order: Sequence[str]) -> str:
+    """Avg of the last checkpoints against that of the baseline, problem by problem.
+
+    Args:
+        numbers: of ``comparison.json``.
+        order: methods, as the rows shall stand.
+
+    Returns:
+        A table; the mean over seeds with its 95% interval over problems, the p-value after Holm's correction over the
+        methods, and the difference under each seed.
+    """
+    rows = {
+        row["method"]: row
+        for row in numbers["paired_differences"]
+        if row["source"] == "overall" and row["measure"] == AVG
+    }
+    head = ["", f"{AVG} minus {numbers['baseline']}'s", "p, after Holm", "by seed"]
+    lines = []
+    for method, row in ((method, rows[method]) for method in order if method in rows):
+        difference = f"{row['difference']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
+        lines.append(
+            [method, difference, f"{row['p_holm']:.3f}", ", ".join(f"{x:+.3f}" for x in row["seeds"].values())]
+        )
     return _markdown(head, lines)
 
 
@@ -130,9 +157,13 @@ def _difference(row: Mapping[str, Any] | None, baseline: str) -> str:
     if row is None or row["difference"] is None:
         return f"no common Avg ({coverage(row, baseline)})" if row is not None else ""
     seeds = [seed["difference"] > 0 for seed in row["seeds"].values()]
-    interval = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
     uncovered = f" ({coverage(row, baseline)})" if row["uncovered_seeds"] else ""
-    return f"{row['difference']:+.3f}{interval}, {sum(seeds)} of {len(seeds)}{uncovered}"
+    return f"{_with_interval(row)}, {sum(seeds)} of {len(seeds)}{uncovered}"
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    interval = "" if row["low"] is None else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+    return f"{row['difference']:+.3f}{interval}"
 
 
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -29,7 +29,7 @@ from settings import QuickstartError
 from sometimes import keep_sometimes_solved, num_kept
 from study import Study
 from study_settings import SIZES, SMALLEST, StudySettings
-from tables import displacement_table, mechanism_settings_table, results_table
+from tables import displacement_table, mechanism_settings_table, paired_table, results_table
 from trainings import Training, _shares_of_the_cores, run_trainings
 from variants import FIXED_RATES, OWN_SEEDS, REPORTS, SUITES, Variant
 
@@ -392,6 +392,19 @@ def test_tables_say_means_intervals_and_seeds_without_a_common_avg() -> None:
     assert lines[3].split(" | ")[1] == "0.500"
     assert "| +0.013 [-0.500, +0.500], 1 of 2 (1 of 3 seeds: Avg only below a's) |" in lines[3]
     assert lines[3].endswith("| no common Avg (1 of 1 seeds: Avg only below a's) |")
+
+
+def test_paired_differences_stand_with_their_seeds() -> None:
+    row = {"source": "overall", "method": "b", "measure": "Avg@n", "difference": 0.0125, "low": -0.5, "high": 0.5}
+    row |= {"p_holm": 0.04, "seeds": {"0": 0.1, "1": -0.075}}
+    others = [row | {"source": "puzzles"}, row | {"measure": "Pass@2"}]
+    numbers = {"baseline": "a", "paired_differences": [*others, row, row | {"method": "c", "difference": -1.0}]}
+    assert paired_table(numbers, ["c", "a", "b"]).splitlines() == [
+        "|  | Avg@n minus a's | p, after Holm | by seed |",
+        "| --- | --- | --- | --- |",
+        "| c | -1.000 [-0.500, +0.500] | 0.040 | +0.100, -0.075 |",
+        "| b | +0.013 [-0.500, +0.500] | 0.040 | +0.100, -0.075 |",
+    ]
 
 
 def test_displacement_of_each_seed_stands_in_the_cells() -> None:

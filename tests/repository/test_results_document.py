@@ -13,7 +13,7 @@ RESULTS = ROOT / "docs" / "results"
 sys.path.insert(0, str(ROOT / "examples" / "study"))
 
 # the folder is no package
-from tables import displacement_table, localisation_table, mechanism_table, results_table  # noqa: E402
+from tables import displacement_table, localisation_table, mechanism_table, paired_table, results_table  # noqa: E402
 
 REPORTS = sorted(
     file.stem for file in RESULTS.glob("*.json") if file.stem.split("_")[0] not in ("localisation", "mechanism")
@@ -32,6 +32,16 @@ def test_tables_are_those_of_the_reports(report: str) -> None:
     numbers = json.loads((RESULTS / f"{report}.json").read_text(encoding="utf-8"))
     methods = list(dict.fromkeys(row["method"] for row in numbers["results"]))
     head, _, *rows = results_table(numbers, methods).splitlines()
+    assert any(table[0] == head and sorted(table[2:]) == sorted(rows) for table in tables())
+
+
+@pytest.mark.parametrize(
+    "report", ["pretrained", "pretrained_against_shuffled", "pretrained_interference_against_shuffled"]
+)
+def test_paired_differences_are_those_of_the_reports(report: str) -> None:
+    numbers = json.loads((RESULTS / f"{report}.json").read_text(encoding="utf-8"))
+    methods = list(dict.fromkeys(row["method"] for row in numbers["results"]))
+    head, _, *rows = paired_table(numbers, methods).splitlines()
     assert any(table[0] == head and sorted(table[2:]) == sorted(rows) for table in tables())
 
 
