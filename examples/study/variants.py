@@ -99,6 +99,7 @@ INTERFERENCE = {
 }
 
 CONSUMING = _resrl("consuming", "resrl.hidden_state_at=consuming")
+CONSUMING_FULL = _resrl("consuming lambda_pos 1", "resrl.hidden_state_at=consuming", "resrl.lambda_pos=1")
 
 # on a pretrained model. A learning rate for each method, chosen among these multiples of the study's for all alike by
 # Avg at the end, under a seed that the comparison does not use; positives at full weight, at which the methods' other
@@ -138,6 +139,7 @@ PRETRAINED_GRPO, *FIRST_LOOK = _at_chosen_rate(
     SHUFFLED,
     SHUFFLED_FULL,
     CONSUMING,
+    CONSUMING_FULL,
     SHUFFLED_INTERFERENCE,
     INTERFERENCE_FEW,
     SHUFFLED_INTERFERENCE_FULL,
