@@ -186,6 +186,7 @@ def test_only_problems_that_are_sometimes_solved_are_kept(tmp_path: Path) -> Non
     assert num_phases(study(tmp_path).settings) + 2 == num_phases(study(tmp_path, SIZE="135m").settings)
     write_parquet(generate_problems(5, 1, seed=0)[0], "train", tmp_path / "short.parquet")
     short = pq.read_table(tmp_path / "short.parquet")
+    short = short.append_column("difficulty", pa.array([1] * len(short), pa.int32()))  # a type that no row tells
     long = short.slice(0, 1).to_pylist()
     long[0]["prompt"][0]["content"] *= 5  # is left out, so that problem 0 is row 1
     pq.write_table(pa.concat_tables([pa.Table.from_pylist(long, short.schema), short]), tmp_path / "train.parquet")
@@ -397,8 +398,8 @@ def test_tables_say_means_intervals_and_seeds_without_a_common_avg() -> None:
 def test_paired_differences_stand_with_their_seeds() -> None:
     row = {"source": "overall", "method": "b", "measure": "Avg@n", "difference": 0.0125, "low": -0.5, "high": 0.5}
     row |= {"p_holm": 0.04, "seeds": {"0": 0.1, "1": -0.075}}
-    others = [row | {"source": "puzzles"}, row | {"measure": "Pass@2"}]
-    numbers = {"baseline": "a", "paired_differences": [*others, row, row | {"method": "c", "difference": -1.0}]}
+    others = [row | {"source": "puzzles", "low": 0.0}, row | {"measure": "Pass@2", "low": 0.0}]
+    numbers = {"baseline": "a", "paired_differences": [row, row | {"method": "c", "difference": -1.0}, *others]}
     assert paired_table(numbers, ["c", "a", "b"]).splitlines() == [
         "|  | Avg@n minus a's | p, after Holm | by seed |",
         "| --- | --- | --- | --- |",
